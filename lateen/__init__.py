@@ -1,0 +1,1 @@
+"""Lateen: a service mesh in Python around the stock Envoy."""
