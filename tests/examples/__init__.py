@@ -1,0 +1,1 @@
+"""The examples, run without a mesh."""
