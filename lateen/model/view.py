@@ -1,0 +1,104 @@
+"""What one class of proxies may see of the mesh, and nothing else: the plan's only input."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.networking.destination_rule import DestinationRule
+from lateen.api.networking.gateway import Gateway
+from lateen.api.networking.sidecar import Sidecar
+from lateen.api.networking.virtual_service import VirtualService
+from lateen.api.objects import ConfigObject, ObjectKey
+from lateen.model.protocol import Protocol
+from lateen.model.proxy import Role
+from lateen.model.service import Service
+from lateen.model.workload import Locality
+
+
+class OwnPort(NamedTuple):
+    """A port of the workload itself that a service sends traffic to.
+
+    `number` is the port that the application listens on, `service_port` what clients of `host` call.
+    """
+
+    number: int
+    protocol: Protocol
+    host: str
+    service_port: int
+
+
+class HostAddresses(NamedTuple):
+    """A name for DNS that is no service's virtual address: headless Services and their pods."""
+
+    host: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassKey:
+    """All of a proxy that its configuration can depend on; proxies with equal keys are one class.
+
+    `labels` holds only those labels of the workload that some object selects by. `gateways` are the Gateways that
+    select it, `gateway_ports` maps its Service's ports to target ports, `sidecar` is the Sidecar that scopes it.
+    """
+
+    role: Role
+    namespace: str
+    own_ports: tuple[OwnPort, ...] = ()
+    gateways: tuple[ObjectKey, ...] = ()
+    gateway_ports: tuple[tuple[int, int], ...] = ()
+    sidecar: ObjectKey | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    locality: Locality = Locality()
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """What a proxy may see, after exportTo and Sidecar scope. Interned: equal views are one object.
+
+    `services` are sorted by host. `virtual_services` are those that apply to the proxy's role (for a sidecar the ones
+    of the gateway `mesh`, for a gateway the ones that name one of `gateways`), oldest first. `destination_rules` are
+    the visible ones in the order of lookup: the client's namespace, then other namespaces, then the root namespace.
+    `names` is what DNS knows beside the services' own addresses. The parts of `key` can be read from the view.
+    """
+
+    key: ClassKey
+    mesh: MeshConfig
+    services: tuple[Service, ...] = ()
+    virtual_services: tuple[ConfigObject[VirtualService], ...] = ()
+    destination_rules: tuple[ConfigObject[DestinationRule], ...] = ()
+    gateways: tuple[ConfigObject[Gateway], ...] = ()
+    sidecar: ConfigObject[Sidecar] | None = None
+    names: tuple[HostAddresses, ...] = ()
+    domain: str = "cluster.local"
+
+    @property
+    def role(self) -> Role:
+        """What the proxies of this class stand for."""
+        return self.key.role
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the proxies of this class."""
+        return self.key.namespace
+
+    @property
+    def own_ports(self) -> tuple[OwnPort, ...]:
+        """The workload's ports that services send traffic to."""
+        return self.key.own_ports
+
+    @property
+    def gateway_ports(self) -> tuple[tuple[int, int], ...]:
+        """The gateway's Service ports and the target ports behind them."""
+        return self.key.gateway_ports
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Those labels of the workload that some object selects by."""
+        return self.key.labels
+
+    @property
+    def locality(self) -> Locality:
+        """Where the proxies of this class run."""
+        return self.key.locality
