@@ -40,4 +40,7 @@ class Workloads:
             copy_of(workload.key.namespace)[workload.key] = workload
         for key in removals:
             copy_of(key.namespace).pop(key, None)
-        return Workloads({**self.by_namespace, **changed}) if changed else self
+        if not changed:
+            return self
+        merged = {**self.by_namespace, **changed}
+        return Workloads({namespace: found for namespace, found in merged.items() if found})

@@ -1,0 +1,1 @@
+"""Tests of the model: what follows from objects and workloads."""
