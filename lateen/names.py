@@ -18,6 +18,9 @@ BLOCK_ALL: Final = "block_all"
 
 DEFAULT_DOMAIN: Final = "cluster.local"
 
+PROXY_SOCKET_MARK: Final = 1337
+"""The mark on the proxies' own connections, which keeps them from being captured."""
+
 Direction = Literal["outbound", "inbound"]
 ROLES: Final = ("sidecar", "router", "waypoint")
 

@@ -1,0 +1,1 @@
+"""The kinds of Kubernetes' `apps` group: what multiplies pods."""

@@ -1,0 +1,29 @@
+"""Secret: confidential data that containers and gateways read."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+
+from lateen.api.fields import EMPTY_MAP, Bool, FrozenMap, StringMap
+from lateen.api.structs import Checked, Problem
+
+
+class Secret(Checked):
+    """Named bytes written as base64, and named texts written plainly, which win over bytes of the same name."""
+
+    data: StringMap = EMPTY_MAP
+    string_data: StringMap = EMPTY_MAP
+    type: str = "Opaque"
+    immutable: Bool = False
+
+    def problems(self) -> Iterator[Problem]:
+        for key, text in self.data.items():
+            try:
+                base64.b64decode("".join(text.split()), validate=True)
+            except (binascii.Error, ValueError):
+                yield Problem("must be base64: use stringData for plain text", f"data.{key}")
+
+    def contents(self) -> Mapping[str, bytes]:
+        """Return every entry as bytes."""
+        decoded = {key: base64.b64decode(text) for key, text in self.data.items()}
+        return FrozenMap(decoded | {key: text.encode() for key, text in self.string_data.items()})
