@@ -1,0 +1,86 @@
+"""The mesh-wide settings that plans depend on, taken out of MeshConfig as one small value."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from lateen.api.mesh.mesh_config import AccessLogEncoding, MeshConfig
+from lateen.api.networking.destination_rule import ConnectionPool, Http2Upgrade, OutlierDetection, TcpKeepalive
+from lateen.api.networking.virtual_service import HttpRetry
+from lateen.plan.types import AccessLog, Keepalive, Retry
+
+SAFE_RETRY: Final = Retry(
+    attempts=2,
+    conditions=("connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"),
+)
+"""What is tried again when nobody says otherwise: only what surely did not reach the application."""
+
+SAFE_INBOUND_RETRY: Final = Retry(attempts=2, conditions=("reset-before-request",), avoids_previous_hosts=False)
+"""What a server's proxy tries again: a kept connection that the application closed at the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where no rule says otherwise."""
+
+    connect_timeout: timedelta = timedelta(seconds=10)
+    keepalive: Keepalive | None = None
+    pool: ConnectionPool | None = None
+    outliers: OutlierDetection | None = None
+    upgrades_to_http2: bool = False
+    retry: Retry = SAFE_RETRY
+    inbound_retry: Retry = SAFE_INBOUND_RETRY
+    root_namespace: str = "istio-system"
+    domain: str = "cluster.local"
+
+
+def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
+    """Read the defaults out of the mesh's settings."""
+    policy = mesh.default_traffic_policy
+    return Defaults(
+        connect_timeout=mesh.connect_timeout,
+        keepalive=keepalive(mesh.tcp_keepalive),
+        pool=policy.connection_pool if policy else None,
+        outliers=policy.outlier_detection if policy else None,
+        upgrades_to_http2=mesh.h2_upgrade_policy is Http2Upgrade.UPGRADE,
+        retry=retry(mesh.default_http_retry_policy, SAFE_RETRY),
+        inbound_retry=retry(mesh.default_inbound_http_retry_policy, SAFE_INBOUND_RETRY),
+        root_namespace=mesh.root_namespace,
+        domain=domain,
+    )
+
+
+def access_log(mesh: MeshConfig) -> AccessLog:
+    """Read where and how the mesh's proxies log requests."""
+    return AccessLog(mesh.access_log_file, mesh.access_log_encoding is AccessLogEncoding.JSON, mesh.access_log_format)
+
+
+def keepalive(setting: TcpKeepalive | None) -> Keepalive | None:
+    """Read TCP keepalive; None when nobody asks for it."""
+    return Keepalive(setting.probes, setting.time, setting.interval) if setting else None
+
+
+def retry(policy: HttpRetry | None, default: Retry) -> Retry:
+    """Settle a retry policy: the default's conditions hold where it names none.
+
+    Numbers among the conditions are status codes. `attempts: 0` turns retries off.
+    """
+    if policy is None:
+        return default
+    if policy.attempts == 0:
+        return Retry(attempts=0, conditions=())
+    written = [part.strip() for part in policy.retry_on.split(",") if part.strip()]
+    conditions = [part for part in written if not part.isdecimal()]
+    codes = tuple(int(part) for part in written if part.isdecimal())
+    if codes and "retriable-status-codes" not in conditions:
+        conditions.append("retriable-status-codes")
+    ignores = policy.retry_ignore_previous_hosts
+    return Retry(
+        attempts=policy.attempts,
+        conditions=tuple(conditions) or default.conditions,
+        status_codes=codes,
+        per_try_timeout=policy.per_try_timeout,
+        backoff=policy.backoff or default.backoff,
+        avoids_previous_hosts=default.avoids_previous_hosts if ignores is None else ignores,
+        crosses_localities=bool(policy.retry_remote_localities),
+    )

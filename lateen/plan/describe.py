@@ -1,0 +1,225 @@
+"""A plan as plain structures that people read: goldens, `explain` and tests. What is as usual is left out."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from lateen.plan.types import (
+    Chain,
+    Cluster,
+    Forward,
+    GatewayListener,
+    HeaderOperations,
+    HttpChain,
+    InboundPort,
+    MatchKind,
+    NamedMatch,
+    Origin,
+    OutboundListener,
+    ProxyPlan,
+    Redirect,
+    RequestMatch,
+    Respond,
+    Route,
+    RouteTable,
+    SniffedChain,
+    Target,
+    TextMatch,
+    VirtualHost,
+)
+
+Plain = Any
+"""Mappings, lists, texts and numbers, as YAML and JSON know them."""
+
+_SPECIAL_CLUSTER_FIELDS: Final = ("name", "host", "port", "subset")
+
+
+def plan(described: ProxyPlan) -> dict[str, Plain]:
+    """Describe a whole plan; listeners, tables and clusters by name."""
+    return _filled(
+        {
+            "role": described.role.value,
+            "outbound": {f"{one.address}:{one.port}": listener(one) for one in described.outbound},
+            "outbound fallback": described.outbound_fallback and chain(described.outbound_fallback),
+            "inbound": {one.port: listener(one) for one in described.inbound},
+            "inbound fallback": described.inbound_fallback and chain(described.inbound_fallback),
+            "gateway": {f"{one.address}:{one.port}": listener(one) for one in described.gateway},
+            "routes": {one.name: table(one) for one in described.route_tables},
+            "clusters": {one.name: cluster(one) for one in described.clusters},
+            "dns": {record.host: list(record.addresses) for record in described.dns},
+            "access log": _plain(described.access_log),
+            "diagnostics": [str(diagnostic) for diagnostic in described.diagnostics],
+        }
+    )
+
+
+def listener(described: OutboundListener | InboundPort | GatewayListener) -> Plain:
+    """Describe what a listener does with connections."""
+    where = chain(described.chain)
+    fallback = described.fallback if isinstance(described, OutboundListener) else None
+    if fallback is not None:
+        return {**_as_mapping(where), "else": chain(fallback)}
+    return where
+
+
+def chain(described: Chain) -> Plain:
+    """Describe a chain: a route table's name or content, or clusters."""
+    if isinstance(described, HttpChain):
+        return {"http": table(described.inline) if described.inline else described.table}
+    if isinstance(described, SniffedChain):
+        return {**chain(described.http), "else": chain(described.tcp)}
+    where = [target(one, described.targets) for one in described.targets]
+    if described.idle_timeout is not None:
+        return {"to": where, "idle timeout": duration(described.idle_timeout)}
+    return where[0] if len(where) == 1 else where
+
+
+def table(described: RouteTable) -> dict[str, Plain]:
+    """Describe a route table's virtual hosts by name."""
+    return {host.name: virtual_host(host) for host in described.virtual_hosts}
+
+
+def virtual_host(described: VirtualHost) -> dict[str, Plain]:
+    """Describe a virtual host: its domains and its routes in order."""
+    return _filled(
+        {
+            "domains": list(described.domains),
+            "requires tls": described.requires_tls,
+            "routes": [route(one) for one in described.routes],
+        }
+    )
+
+
+def route(described: Route) -> dict[str, Plain]:
+    """Describe a route: when it matches, what it does, and where it comes from."""
+    return _filled(
+        {
+            "name": described.name,
+            "if": match(described.match),
+            **action(described),
+            "fault": described.fault and _plain(described.fault),
+            "cors": described.cors and _plain(described.cors),
+            "request headers": headers(described.request_headers),
+            "response headers": headers(described.response_headers),
+            "from": described.origin and str(described.origin),
+        }
+    )
+
+
+def action(described: Route) -> dict[str, Plain]:
+    """Describe what a route does with a request."""
+    act = described.action
+    if isinstance(act, Forward):
+        where = [target(one, act.targets) for one in act.targets]
+        rest = {name: value for name, value in _plain(act).items() if name != "targets"}
+        return {"to": where[0] if len(where) == 1 else where, **rest}
+    if isinstance(act, Redirect):
+        return {"redirect": {"code": act.code, **_plain(act)}}
+    return {"respond": _respond(act)}
+
+
+def target(described: Target, split: tuple[Target, ...]) -> Plain:
+    """Describe a target: its cluster, and its share in percent when it is not the only one."""
+    rest = _filled(
+        {
+            "authority": described.authority,
+            "request headers": headers(described.request_headers),
+            "response headers": headers(described.response_headers),
+        }
+    )
+    if len(split) > 1:
+        total = sum(one.weight for one in split)
+        return {"cluster": described.cluster, "percent": round(100 * described.weight / total, 2), **rest}
+    return {"cluster": described.cluster, **rest} if rest else described.cluster
+
+
+def match(described: RequestMatch) -> dict[str, str]:
+    """Describe what a route asks of a request; nothing when it takes every one."""
+    asked = {"path": text_match(described.path)} if described.path else {}
+    asked.update((f"header {one.name}", text_match(one.match)) for one in _distinct(described.headers))
+    asked.update((f"query {one.name}", text_match(one.match)) for one in described.query)
+    return asked
+
+
+def text_match(described: TextMatch) -> str:
+    """Describe a comparison in words: `prefix /api`, `not exact jason (any case)`, `present`."""
+    words = ["not"] if described.inverted else []
+    words.append(described.kind.value)
+    if described.kind is not MatchKind.PRESENT:
+        words.append(described.value)
+    if described.ignore_case:
+        words.append("(any case)")
+    return " ".join(words)
+
+
+def headers(described: HeaderOperations) -> dict[str, Plain]:
+    """Describe changes to headers."""
+    return _filled(
+        {"set": dict(described.set), "add": dict(described.add), "remove": list(described.remove)},
+    )
+
+
+def cluster(described: Cluster) -> dict[str, Plain]:
+    """Describe a cluster: how its endpoints are found, and what is not as usual. Its name says what it stands for."""
+    rest = {name: value for name, value in _plain(described).items() if name not in _SPECIAL_CLUSTER_FIELDS}
+    return {**rest, **({"labels": dict(described.labels)} if described.labels else {})}
+
+
+def duration(described: timedelta) -> str:
+    """Describe a duration in seconds, or milliseconds when it is below one."""
+    seconds = described.total_seconds()
+    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+
+
+def _respond(described: Respond) -> dict[str, Plain]:
+    return _filled({"status": described.status, "body": described.body.decode(errors="replace")})
+
+
+def _distinct(asked: tuple[NamedMatch, ...]) -> tuple[NamedMatch, ...]:
+    """Keep several conditions on one header apart by numbering them."""
+    seen: dict[str, int] = {}
+    found = []
+    for one in asked:
+        seen[one.name] = seen.get(one.name, 0) + 1
+        found.append(one if seen[one.name] == 1 else NamedMatch(f"{one.name} ({seen[one.name]})", one.match))
+    return tuple(found)
+
+
+def _as_mapping(where: Plain) -> dict[str, Plain]:
+    return where if isinstance(where, dict) else {"to": where}
+
+
+def _filled(entries: Mapping[str, Plain]) -> dict[str, Plain]:
+    """Leave out what is empty, false or None."""
+    return {name: value for name, value in entries.items() if value not in (None, "", False, [], {}, ())}
+
+
+def _plain(value: Any) -> Plain:
+    """Turn any part of a plan into plain structures, without the fields that have their usual values."""
+    if isinstance(value, Origin):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            one.name.replace("_", " "): _plain(getattr(value, one.name))
+            for one in fields(value)
+            if not _is_usual(getattr(value, one.name), one.default, one.default_factory)
+        }
+    if isinstance(value, timedelta):
+        return duration(value)
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return value
+
+
+def _is_usual(value: Any, default: Any, factory: Any) -> bool:
+    if default is not MISSING:
+        return bool(value == default)
+    return factory is not MISSING and bool(value == factory())

@@ -1,0 +1,171 @@
+"""What a sidecar does with the connections to its workload."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
+
+from lateen import names
+from lateen.api.networking.destination_rule import ConnectionPool
+from lateen.api.networking.sidecar import IngressListener, Sidecar
+from lateen.model.endpoint import Endpoint
+from lateen.model.protocol import Protocol, choose_protocol, parse_protocol
+from lateen.model.view import OwnPort
+from lateen.plan import traffic
+from lateen.plan.directory import Directory
+from lateen.plan.matches import ANY_REQUEST
+from lateen.plan.types import (
+    Balancing,
+    Chain,
+    Cluster,
+    Discovery,
+    Forward,
+    HttpChain,
+    InboundPort,
+    Limits,
+    Origin,
+    Route,
+    RouteTable,
+    SniffedChain,
+    Target,
+    TcpChain,
+    VirtualHost,
+)
+
+SOURCE_ADDRESS: Final = "127.0.0.6"
+"""The address from which a sidecar calls its own workload; interception lets it through."""
+
+PASSTHROUGH: Final = Cluster(
+    names.INBOUND_PASSTHROUGH_CLUSTER,
+    Discovery.ORIGINAL_DESTINATION,
+    balancing=Balancing.ORIGINAL_DESTINATION,
+    follows_client_protocol=True,
+    bind_address=SOURCE_ADDRESS,
+)
+FALLBACK: Final = TcpChain((Target(names.INBOUND_PASSTHROUGH_CLUSTER),))
+
+
+@dataclass(slots=True)
+class Inbound:
+    """What a sidecar's plan says about inbound traffic."""
+
+    clusters: list[Cluster] = field(default_factory=list)
+    ports: list[InboundPort] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """One port of the workload with all that is said about it. `endpoint` None is the connection's own target."""
+
+    port: int
+    protocol: Protocol
+    host: str = ""
+    service_port: int = 0
+    endpoint: Endpoint | None = None
+    origin: Origin | None = None
+
+
+def inbound(directory: Directory) -> Inbound:
+    """Put together the workload's ports: those that a Sidecar's ingress names, else those that services send to."""
+    sidecar = directory.view.sidecar
+    made = Inbound()
+    if sidecar is not None and sidecar.spec.ingress:
+        doors = [
+            _ingress_door(listener, Origin(sidecar.key, f"spec.ingress[{position}]"), directory.view.own_ports)
+            for position, listener in enumerate(sidecar.spec.ingress)
+        ]
+    else:
+        doors = list(_doors(directory.view.own_ports))
+    for door in doors:
+        pool = _pool_of(sidecar.spec, door) if sidecar else None
+        made.clusters.append(directory.cache.intern(_cluster(door, pool, directory)))
+        made.ports.append(directory.cache.intern(InboundPort(door.port, _chain(door, directory), door.host)))
+    made.clusters.append(PASSTHROUGH)
+    return made
+
+
+def _doors(own_ports: Iterable[OwnPort]) -> Iterator[_Door]:
+    """Yield each port of the workload once; where services disagree on its protocol it is detected."""
+    for number, group in groupby(sorted(own_ports), key=lambda port: port.number):
+        ports = [port for port in group if port.protocol is not Protocol.UDP]
+        if ports:
+            protocols = {port.protocol for port in ports}
+            protocol = protocols.pop() if len(protocols) == 1 else Protocol.AUTO
+            yield _Door(number, protocol, ports[0].host, ports[0].service_port)
+
+
+def _ingress_door(listener: IngressListener, origin: Origin, own_ports: Iterable[OwnPort]) -> _Door:
+    number = listener.port.number or 0
+    declared = parse_protocol(listener.port.protocol.value) if listener.port.protocol else None
+    known = next((port for port in own_ports if port.number == number), None)
+    return _Door(
+        number,
+        declared or choose_protocol(number, listener.port.name),
+        known.host if known else "",
+        known.service_port if known else number,
+        _default_endpoint(listener.default_endpoint),
+        origin,
+    )
+
+
+def _default_endpoint(text: str) -> Endpoint | None:
+    """Read where a Sidecar's ingress forwards to; `0.0.0.0:PORT` is the workload's own address."""
+    if text.startswith("unix://"):
+        return Endpoint(text, 0)
+    address, _, port = text.rpartition(":")
+    if not address or address in ("0.0.0.0", "[::]"):
+        return None
+    return Endpoint(address.strip("[]"), int(port))
+
+
+def _pool_of(sidecar: Sidecar, door: _Door) -> ConnectionPool | None:
+    for listener in sidecar.ingress:
+        if listener.port.number == door.port and listener.connection_pool is not None:
+            return listener.connection_pool
+    return sidecar.inbound_connection_pool
+
+
+def _cluster(door: _Door, pool: ConnectionPool | None, directory: Directory) -> Cluster:
+    is_static = door.endpoint is not None
+    return Cluster(
+        name=names.inbound_cluster(door.port),
+        discovery=Discovery.STATIC if is_static else Discovery.ORIGINAL_DESTINATION,
+        host=door.host,
+        port=door.port,
+        protocol=door.protocol,
+        balancing=Balancing.LEAST_REQUEST if is_static else Balancing.ORIGINAL_DESTINATION,
+        limits=_limits(door, pool, directory),
+        endpoints=(door.endpoint,) if door.endpoint else (),
+        follows_client_protocol=door.protocol is Protocol.AUTO,
+        bind_address="" if is_static else SOURCE_ADDRESS,
+        origin=door.origin,
+    )
+
+
+def _limits(door: _Door, pool: ConnectionPool | None, directory: Directory) -> Limits:
+    """Bound what the workload gets: as its Sidecar says, else as clients are told by the host's DestinationRule."""
+    service = directory.services.get(door.host)
+    if pool is None and service is not None:
+        pool = traffic.settle(directory.policy(service), door.service_port, "", directory.defaults).pool
+    return traffic.limits(pool, directory.defaults)
+
+
+def _chain(door: _Door, directory: Directory) -> Chain:
+    cluster = names.inbound_cluster(door.port)
+    tcp = TcpChain((Target(cluster),))
+    if door.protocol.is_http:
+        return _http_chain(door, cluster, directory)
+    if door.protocol is Protocol.AUTO:
+        return SniffedChain(_http_chain(door, cluster, directory), tcp)
+    return tcp
+
+
+def _http_chain(door: _Door, cluster: str, directory: Directory) -> HttpChain:
+    """Return a table of its own for the port: every request goes to the workload."""
+    forward = Forward((Target(cluster),), retry=directory.defaults.inbound_retry)
+    host = VirtualHost(
+        f"inbound|http|{door.service_port or door.port}",
+        ("*",),
+        (Route(ANY_REQUEST, forward, name="default", origin=door.origin),),
+    )
+    return HttpChain(cluster, RouteTable(cluster, (host,)))

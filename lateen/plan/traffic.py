@@ -1,0 +1,243 @@
+"""DestinationRules: which ones hold for a host, and what they come to for one of its ports and subsets."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from lateen.api.networking import destination_rule as api
+from lateen.api.networking.destination_rule import ConnectionPool, DestinationRule, LoadBalancer, TrafficPolicy
+from lateen.api.networking.tls import ClientTlsMode
+from lateen.api.objects import ConfigObject
+from lateen.api.structs import alias
+from lateen.plan import defaults as mesh_defaults
+from lateen.plan.defaults import Defaults
+from lateen.plan.diagnostics import Notes, below
+from lateen.plan.types import Balancing, Diagnostic, HashKey, Limits, Origin, OutlierDetection
+
+Rules = tuple[ConfigObject[DestinationRule], ...]
+
+_BALANCING: Final = {
+    api.SimpleLoadBalancer.RANDOM: Balancing.RANDOM,
+    api.SimpleLoadBalancer.ROUND_ROBIN: Balancing.ROUND_ROBIN,
+    api.SimpleLoadBalancer.PASSTHROUGH: Balancing.ORIGINAL_DESTINATION,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubsetPolicy:
+    """A subset as one of the host's rules defines it."""
+
+    subset: api.Subset
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HostPolicy:
+    """All that DestinationRules say of one host, merged: subsets of all rules, the traffic policy of the first."""
+
+    policy: TrafficPolicy | None = None
+    origin: Origin | None = None
+    subsets: Mapping[str, SubsetPolicy] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+NO_POLICY: Final = HostPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a policy comes to for one port of a host or subset."""
+
+    load_balancer: LoadBalancer | None = None
+    pool: ConnectionPool | None = None
+    outliers: api.OutlierDetection | None = None
+
+
+def merge_rules(rules: Rules) -> HostPolicy:
+    """Merge the rules of one host, in their order: of subsets with one name, and of policies, the first counts."""
+    if not rules:
+        return NO_POLICY
+    notes = Notes()
+    subsets: dict[str, SubsetPolicy] = {}
+    policy: TrafficPolicy | None = None
+    origin: Origin | None = None
+    for rule in rules:
+        if rule.spec.traffic_policy is not None:
+            place = Origin(rule.key, "spec.trafficPolicy")
+            if policy is None:
+                policy, origin = rule.spec.traffic_policy, place
+                _note_without_effect(notes, place, policy)
+            else:
+                notes.add(place, f"has no effect: {origin} decides for this host")
+        _add_subsets(subsets, rule, notes)
+    return HostPolicy(policy, origin, subsets, notes.all)
+
+
+def _add_subsets(subsets: dict[str, SubsetPolicy], rule: ConfigObject[DestinationRule], notes: Notes) -> None:
+    for position, subset in enumerate(rule.spec.subsets):
+        place = Origin(rule.key, f"spec.subsets[{position}]")
+        known = subsets.setdefault(subset.name, SubsetPolicy(subset, place))
+        if known.origin != place:
+            notes.add(place, f"has no effect: subset {subset.name} is already defined by {known.origin}")
+        elif subset.traffic_policy is not None:
+            _note_without_effect(notes, below(place, "trafficPolicy"), subset.traffic_policy)
+
+
+def settle(host: HostPolicy, port: int, subset: str, defaults: Defaults) -> Settings:
+    """Settle the levels of a policy for one port: the mesh's default, the host's, its port's, the subset's, its port's.
+
+    A port's settings replace those around them as a whole; a subset's replace the host's one by one.
+    """
+    settled = _of_level(host.policy, port, Settings())
+    defined = host.subsets.get(subset)
+    if defined is not None:
+        settled = _of_level(defined.subset.traffic_policy, port, settled)
+    return Settings(settled.load_balancer, settled.pool or defaults.pool, settled.outliers or defaults.outliers)
+
+
+def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> Settings:
+    if policy is None:
+        return inherited
+    for setting in policy.port_level_settings:
+        if setting.port.number == port:
+            return Settings(setting.load_balancer, setting.connection_pool, setting.outlier_detection)
+    return Settings(
+        policy.load_balancer or inherited.load_balancer,
+        policy.connection_pool or inherited.pool,
+        policy.outlier_detection or inherited.outliers,
+    )
+
+
+def balancing(setting: LoadBalancer | None) -> Balancing:
+    """Choose how endpoints are picked; the default is the one with the fewest requests."""
+    if setting is None:
+        return Balancing.LEAST_REQUEST
+    if setting.consistent_hash is not None:
+        return Balancing.MAGLEV if setting.consistent_hash.maglev else Balancing.RING_HASH
+    return _BALANCING.get(setting.simple or api.SimpleLoadBalancer.UNSPECIFIED, Balancing.LEAST_REQUEST)
+
+
+def ring_size(setting: LoadBalancer | None) -> int | None:
+    """Read the smallest size of the ring, where a ring is used."""
+    if balancing(setting) is not Balancing.RING_HASH or setting is None or setting.consistent_hash is None:
+        return None
+    hashing = setting.consistent_hash
+    if hashing.ring_hash is not None:
+        return hashing.ring_hash.minimum_ring_size
+    return hashing.minimum_ring_size or 1024
+
+
+def table_size(setting: LoadBalancer | None) -> int | None:
+    """Read the size of the Maglev table, where there is one."""
+    hashing = setting.consistent_hash if setting else None
+    return hashing.maglev.table_size if hashing and hashing.maglev else None
+
+
+def hash_keys(setting: LoadBalancer | None) -> tuple[HashKey, ...]:
+    """Read what consistent hashing looks at; nothing without it."""
+    hashing = setting.consistent_hash if setting else None
+    if hashing is None:
+        return ()
+    if hashing.http_header_name is not None:
+        return (HashKey(header=hashing.http_header_name.lower()),)
+    if hashing.http_cookie is not None:
+        cookie = hashing.http_cookie
+        return (HashKey(cookie=cookie.name, cookie_path=cookie.path, cookie_ttl=cookie.ttl),)
+    if hashing.http_query_parameter_name is not None:
+        return (HashKey(query=hashing.http_query_parameter_name),)
+    return (HashKey(source_ip=True),) if hashing.use_source_ip else ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStart:
+    """How an endpoint that is new gets its share."""
+
+    duration: timedelta | None = None
+    aggression: float = 1.0
+    minimum_percent: float = 10.0
+
+
+def slow_start(setting: LoadBalancer | None) -> SlowStart:
+    """Read the warm-up of new endpoints; only LEAST_REQUEST and ROUND_ROBIN have one."""
+    if setting is None or balancing(setting) not in (Balancing.LEAST_REQUEST, Balancing.ROUND_ROBIN):
+        return SlowStart()
+    if setting.warmup is None:
+        return SlowStart(setting.warmup_duration_secs)
+    warmup = setting.warmup
+    percent = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent
+    return SlowStart(warmup.duration, warmup.aggression or 1.0, percent)
+
+
+def limits(pool: ConnectionPool | None, defaults: Defaults) -> Limits:
+    """Read the bounds of a connection pool."""
+    tcp = (pool.tcp if pool else None) or api.TcpPool()
+    http = (pool.http if pool else None) or api.HttpPool()
+    return Limits(
+        connect_timeout=tcp.connect_timeout or defaults.connect_timeout,
+        connections=tcp.max_connections or None,
+        pending_requests=http.http1_max_pending_requests or None,
+        requests=http.http2_max_requests or None,
+        retries=http.max_retries or None,
+        requests_per_connection=http.max_requests_per_connection or None,
+        concurrent_streams=http.max_concurrent_streams or None,
+        idle_timeout=http.idle_timeout,
+        tcp_idle_timeout=tcp.idle_timeout,
+        connection_duration=tcp.max_connection_duration,
+        keepalive=mesh_defaults.keepalive(tcp.tcp_keepalive) or defaults.keepalive,
+    )
+
+
+def outlier_detection(setting: api.OutlierDetection | None) -> OutlierDetection | None:
+    """Read when failing endpoints are left out; None when nobody asks for it."""
+    if setting is None:
+        return None
+    splits = bool(setting.split_external_local_origin_errors)
+    local = setting.consecutive_local_origin_failures
+    gateway = setting.consecutive_gateway_errors
+    return OutlierDetection(
+        consecutive_5xx=_detector(setting.consecutive_5xx_errors, 5),
+        consecutive_gateway=_detector(setting.consecutive_errors if gateway is None else gateway, 0),
+        consecutive_local=_detector(local, 5) if splits else None,
+        splits_local=splits,
+        interval=setting.interval or timedelta(seconds=10),
+        ejection_time=setting.base_ejection_time or timedelta(seconds=30),
+        max_ejected_percent=10 if setting.max_ejection_percent is None else setting.max_ejection_percent,
+        min_healthy_percent=setting.min_health_percent or 0,
+    )
+
+
+def _detector(count: int | None, default: int) -> int | None:
+    """Return how many failures a detector waits for; 0 turns it off."""
+    return (default if count is None else count) or None
+
+
+def _note_without_effect(notes: Notes, place: Origin, policy: TrafficPolicy) -> None:
+    """Note what a policy says that this release does not do, at the policy itself and at its ports."""
+    for name in ("tunnel", "proxy_protocol", "retry_budget"):
+        if getattr(policy, name) is not None:
+            notes.add(below(place, alias(name)), "has no effect yet")
+    for path, level in _levels(policy):
+        at = below(place, path) if path else place
+        for name in _without_effect(level):
+            notes.add(below(at, name), "has no effect yet")
+
+
+def _levels(policy: TrafficPolicy) -> Iterator[tuple[str, TrafficPolicy | api.PortTrafficPolicy]]:
+    yield "", policy
+    for position, setting in enumerate(policy.port_level_settings):
+        yield f"portLevelSettings[{position}]", setting
+
+
+def _without_effect(level: TrafficPolicy | api.PortTrafficPolicy) -> Iterable[str]:
+    if level.tls is not None and level.tls.mode not in (ClientTlsMode.DISABLE, ClientTlsMode.ISTIO_MUTUAL):
+        yield "tls"
+    if level.load_balancer is not None:
+        for name in ("locality_lb_setting", "zone_aware_lb_setting"):
+            if getattr(level.load_balancer, name) is not None:
+                yield f"loadBalancer.{alias(name)}"
+    if level.outlier_detection is not None and level.outlier_detection.outlier_detection_http_error_codes:
+        yield "outlierDetection.outlierDetectionHttpErrorCodes"
+    http = level.connection_pool.http if level.connection_pool else None
+    if http is not None and http.http2_keep_alive is not None:
+        yield "connectionPool.http.http2KeepAlive"

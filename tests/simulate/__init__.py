@@ -1,0 +1,1 @@
+"""Calls through simulated proxies, in tables that users can read."""
