@@ -1,0 +1,184 @@
+"""The classes of connected proxies, and what each is to have: work is done here once a class, never once a proxy."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lateen.api.objects import ObjectKey
+from lateen.envoy.cache import ResourceCache
+from lateen.envoy.resources import load_assignments, resource_set
+from lateen.manager.pushes import Pushes
+from lateen.model.endpoint import Endpoint
+from lateen.model.proxy import Proxy
+from lateen.model.registry import PortKey
+from lateen.model.snapshot import Difference, Snapshot
+from lateen.model.view import ClassKey, ProxyView
+from lateen.model.views import Views
+from lateen.model.workload import WorkloadKey
+from lateen.plan import origins
+from lateen.plan.cache import PlanCache
+from lateen.plan.planner import build_plan
+from lateen.plan.types import Cluster, Diagnostic, Discovery, ProxyPlan
+
+_Shape = Hashable
+_NO_ENDPOINTS: tuple[Endpoint, ...] = ()
+
+
+@dataclass(slots=True)
+class _Replicas:
+    """Proxies that are alike in everything that can decide their class; `sample` is any of them."""
+
+    sample: Proxy
+    place: ClassKey
+    members: set[WorkloadKey] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Class:
+    """What the proxies of a class see and do. `clusters` are those with endpoints from us, by service port."""
+
+    view: ProxyView
+    plan: ProxyPlan
+    clusters: Mapping[PortKey, tuple[Cluster, ...]]
+
+
+class Classes:
+    """Knows which class each connected proxy is in, and keeps what the classes are to have up to date."""
+
+    def __init__(self, pushes: Pushes, snapshot: Snapshot) -> None:
+        self._pushes = pushes
+        self._snapshot = snapshot
+        self._views = Views(snapshot)
+        self._replicas: dict[_Shape, _Replicas] = {}
+        self._classes: dict[ClassKey, _Class] = {}
+        self._shapes: dict[WorkloadKey, _Shape] = {}
+        self._plans = PlanCache()
+        self._resources = ResourceCache()
+
+    def admit(self, proxy: Proxy, generation: int) -> ClassKey:
+        """Place a proxy; the configuration of its class is made and published if the proxy is the first of it."""
+        self.dismiss(proxy.key)
+        shape = _shape(proxy)
+        replicas = self._replicas.get(shape)
+        if replicas is None:
+            replicas = self._replicas[shape] = _Replicas(proxy, self._views.class_of(proxy))
+        replicas.members.add(proxy.key)
+        self._shapes[proxy.key] = shape
+        if replicas.place not in self._classes:
+            self._make(replicas.place, self._views.view_for(replicas.place), generation)
+        return replicas.place
+
+    def dismiss(self, key: WorkloadKey) -> None:
+        """Forget a proxy, and its class if it was the last of it."""
+        shape = self._shapes.pop(key, None)
+        replicas = self._replicas.get(shape) if shape is not None else None
+        if replicas is None:
+            return
+        replicas.members.discard(key)
+        if not replicas.members:
+            del self._replicas[shape]
+            self._drop_unused()
+
+    def publish(self, snapshot: Snapshot, difference: Difference, generation: int) -> None:
+        """Publish what a new snapshot changes: views first, then endpoints for the classes whose view is the same."""
+        self._snapshot = snapshot
+        remade: set[ClassKey] = set()
+        if difference.views:
+            self._views = Views(snapshot)
+            self._move(generation)
+            remade = self._remake(generation)
+        if difference.endpoints:
+            self._publish_endpoints(difference.endpoints, self._classes.keys() - remade, generation)
+        self._pushes.reached(generation)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """List what is doubtful in the configuration of any class, each once."""
+        found = {diagnostic: None for known in self._classes.values() for diagnostic in known.plan.diagnostics}
+        return tuple(found)
+
+    def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
+        """Return a test of which proxies can see an object; of one that no class sees, all are asked."""
+        seeing = {place for place, known in self._classes.items() if _sees(known.view, key)}
+        members = {
+            member for replicas in self._replicas.values() if replicas.place in seeing for member in replicas.members
+        }
+        return members.__contains__ if members else lambda _: True
+
+    def origins(self, proxy: WorkloadKey, kind: str, resource: str) -> tuple[ObjectKey, ...]:
+        """List the objects that a proxy's resource comes from; `kind` is its short name, such as `RDS`."""
+        replicas = self._replicas.get(self._shapes.get(proxy))
+        known = self._classes.get(replicas.place) if replicas is not None else None
+        if known is None:
+            return ()
+        return tuple(dict.fromkeys(origin.key for origin in origins.of_resource(known.plan, kind, resource)))
+
+    def _make(self, place: ClassKey, view: ProxyView, generation: int) -> None:
+        plan = build_plan(view, self._plans)
+        self._classes[place] = _Class(view, plan, _by_port(plan.clusters))
+        self._pushes.publish(place, resource_set(plan, self._endpoints_of, self._resources), generation)
+
+    def _move(self, generation: int) -> None:
+        """Place replicas anew whose class is another one now, such as when a new Service selects them."""
+        for replicas in self._replicas.values():
+            place = self._views.class_of(replicas.sample)
+            if place != replicas.place:
+                replicas.place = place
+                if place not in self._classes:
+                    self._make(place, self._views.view_for(place), generation)
+                self._pushes.move(map(str, replicas.members), place)
+        self._drop_unused()
+
+    def _remake(self, generation: int) -> set[ClassKey]:
+        """Plan anew for the classes that see something new; return them."""
+        remade = set()
+        for place, known in list(self._classes.items()):
+            view = self._views.view_for(place, known.view)
+            if view is not known.view:
+                self._make(place, view, generation)
+                remade.add(place)
+        return remade
+
+    def _publish_endpoints(self, changed: Iterable[PortKey], places: Iterable[ClassKey], generation: int) -> None:
+        """Publish endpoints alone; classes with the same clusters on the changed ports share one patch."""
+        ports = sorted(changed)
+        by_clusters: dict[tuple[Cluster, ...], list[ClassKey]] = {}
+        for place in places:
+            known = self._classes[place].clusters
+            clusters = tuple(cluster for port in ports for cluster in known.get(port, ()))
+            if clusters:
+                by_clusters.setdefault(clusters, []).append(place)
+        for clusters, sharing in by_clusters.items():
+            assignments = load_assignments(clusters, self._endpoints_of, self._resources)
+            self._pushes.publish_endpoints(sharing, assignments, generation)
+
+    def _endpoints_of(self, host: str, port: int) -> tuple[Endpoint, ...]:
+        return self._snapshot.endpoints.get(PortKey(host, port), _NO_ENDPOINTS)
+
+    def _drop_unused(self) -> None:
+        used = {replicas.place for replicas in self._replicas.values()}
+        for place in self._classes.keys() - used:
+            del self._classes[place]
+            self._pushes.retire(place)
+
+
+def _shape(proxy: Proxy) -> _Shape:
+    """Return what replicas of one workload have in common."""
+    labels, ports = frozenset(proxy.labels.items()), frozenset(proxy.ports.items())
+    return proxy.role, proxy.key.namespace, labels, ports, proxy.locality, proxy.network
+
+
+def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:
+    found: dict[PortKey, tuple[Cluster, ...]] = {}
+    for cluster in clusters:
+        if cluster.discovery is Discovery.EDS:
+            key = PortKey(cluster.host, cluster.port)
+            found[key] = (*found.get(key, ()), cluster)
+    return found
+
+
+def _sees(view: ProxyView, key: ObjectKey) -> bool:
+    objects = (*view.virtual_services, *view.destination_rules, *view.gateways)
+    return (
+        any(item.key == key for item in objects)
+        or any(service.origin == key for service in view.services)
+        or view.key.sidecar == key
+    )
