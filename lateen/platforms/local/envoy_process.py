@@ -1,0 +1,110 @@
+"""One workload's Envoy: how it is started, and what is asked of it over its admin socket."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from lateen.model.proxy import Role
+from lateen.model.workload import Locality, WorkloadKey
+
+PROCESS_NAME: Final = "istio-proxy"
+# How long Envoy goes on with old connections after it was asked to drain, and how long we wait for requests to end.
+DRAIN_SECONDS: Final = 5
+_REQUESTS: Final = {
+    Role.SIDECAR: re.compile(r"^http\.inbound[^:]*\.downstream_rq_active: (\d+)$", re.MULTILINE),
+    Role.GATEWAY: re.compile(r"^http\.(?!admin)[^:]*\.downstream_rq_active: (\d+)$", re.MULTILINE),
+}
+_ANSWER_SECONDS: Final = 2.0
+_ASKING_AGAIN_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapRequest:
+    """What an Envoy's bootstrap depends on. `xds_socket` and `admin_socket` are paths of unix sockets."""
+
+    key: WorkloadKey
+    role: Role
+    address: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    service_account: str
+    locality: Locality
+    xds_socket: str
+    admin_socket: str
+
+
+Bootstrap = Callable[[BootstrapRequest], Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyProgram:
+    """The Envoy that runs beside every workload: its binary, and the settings that are the same for all."""
+
+    binary: str
+    concurrency: int = 1
+    log_level: str = "warning"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def argv(self, bootstrap: Path) -> tuple[str, ...]:
+        """Give the command line for a bootstrap file."""
+        return (
+            *(self.binary, "--config-path", str(bootstrap)),
+            *("--concurrency", str(self.concurrency), "--disable-hot-restart", "--log-level", self.log_level),
+            *("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
+        )
+
+
+class AdminClient:
+    """Asks one Envoy through its admin socket. To be closed."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Give up the connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def is_ready(self) -> bool:
+        """Tell whether Envoy has its first configuration and takes connections."""
+        return await self._ask("GET", "/ready") is not None
+
+    async def drain(self, role: Role) -> bool:
+        """Have Envoy send its clients away: it answers what is under way and asks for new connections elsewhere.
+
+        A sidecar goes on serving its own application's calls, which may be part of what is under way.
+        """
+        scope = "graceful" if role is Role.GATEWAY else "inboundonly&graceful"
+        return await self._ask("POST", f"/drain_listeners?{scope}") is not None
+
+    async def idle(self, role: Role) -> None:
+        """Return when no HTTP request from clients is being answered, or when Envoy cannot be asked."""
+        while await self._active_requests(role) > 0:  # noqa: ASYNC110  only Envoy knows, and it must be asked
+            await asyncio.sleep(_ASKING_AGAIN_SECONDS)
+
+    async def _active_requests(self, role: Role) -> int:
+        text = await self._ask("GET", "/stats?filter=downstream_rq_active$") or ""
+        return sum(int(count) for count in _REQUESTS[role].findall(text))
+
+    async def _ask(self, method: str, path: str) -> str | None:
+        """Give the answer's text; None when it is not 200 or does not come."""
+        try:
+            async with self._client().request(method, f"http://envoy{path}") as response:
+                text = await response.text()
+                return text if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(str(self._socket), force_close=True),
+                timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
+            )
+        return self._session

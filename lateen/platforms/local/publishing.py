@@ -1,0 +1,164 @@
+"""Which ports of the mesh's services are open on the host, and under which numbers.
+
+The ports of Services of type LoadBalancer and NodePort are published: on `nodePort` where that is written, else on the
+service's own port, 8000 higher where that is one of the privileged first 1024 (80 becomes 8080, 443 becomes 8443). A
+port that somebody else has makes way to the next free one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from lateen.api.config_set import ConfigSet
+from lateen.api.core.service import Service, ServicePort, ServiceType, TransportProtocol
+from lateen.api.objects import ConfigObject
+from lateen.model.protocol import Protocol as WireProtocol
+from lateen.model.protocol import choose_protocol
+from lateen.model.workload import Workload
+from lateen.platforms.local.protocol import PortOutcome, PublishedPort
+from lateen.platforms.local.report import PublishedRow
+
+STATUS_PORT: Final = 15021
+HOST_ADDRESS: Final = "127.0.0.1"
+_PRIVILEGED_BELOW: Final = 1024
+_PRIVILEGED_OFFSET: Final = 8000
+_MOST_TRIES: Final = 100
+_PUBLISHED_TYPES: Final = (ServiceType.LOAD_BALANCER, ServiceType.NODE_PORT)
+_SCHEMES: Final = {WireProtocol.HTTPS: "https", WireProtocol.TLS: "https"}
+
+
+class Publisher(Protocol):
+    """Whoever opens ports on the host: the supervisor."""
+
+    async def set_published_ports(self, ports: tuple[PublishedPort, ...]) -> tuple[PortOutcome, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One port of a service that should be open on the host; `preferred` is the number that comes first."""
+
+    namespace: str
+    service: str
+    port: int
+    preferred: int
+    scheme: str
+    targets: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name under which its host port is remembered."""
+        return f"{self.namespace}/{self.service}:{self.port}"
+
+
+def wanted_publications(config: ConfigSet, workloads: Iterable[Workload]) -> tuple[Publication, ...]:
+    """List what should be published, with the ready endpoints behind each."""
+    return tuple(_publications(config, tuple(workloads)))
+
+
+def preferred_host_port(port: ServicePort) -> int:
+    """Give the host port that comes first for a service's port."""
+    if port.node_port is not None:
+        return port.node_port
+    return port.port if port.port >= _PRIVILEGED_BELOW else port.port + _PRIVILEGED_OFFSET
+
+
+class HostPorts:
+    """Keeps the published ports open, and remembers which host port each got."""
+
+    def __init__(self, publisher: Publisher, remembered: Mapping[str, int], host_address: str = HOST_ADDRESS) -> None:
+        self._publisher = publisher
+        self._host_address = host_address
+        self._given = dict(remembered)
+        self._open: tuple[Publication, ...] | None = None
+        self.rows: tuple[PublishedRow, ...] = ()
+
+    @property
+    def given(self) -> Mapping[str, int]:
+        """Which host port each publication has."""
+        return self._given
+
+    async def publish(self, wanted: tuple[Publication, ...]) -> bool:
+        """Open exactly these ports; tell whether anything was new in it."""
+        if wanted == self._open:
+            return False
+        failures = await self._open_all(wanted)
+        self._open = wanted
+        self._given = {each.key: self._given[each.key] for each in wanted}
+        self.rows = tuple(self._row(each, failures.get(each.key, "")) for each in wanted)
+        return True
+
+    async def _open_all(self, wanted: tuple[Publication, ...]) -> Mapping[str, str]:
+        """Open the ports, moving to the next number where one is taken; give the reasons of those that stay closed."""
+        for each in wanted:
+            self._given.setdefault(each.key, self._free_number(each.preferred, wanted))
+        for _ in range(_MOST_TRIES):
+            outcomes = await self._ask(wanted)
+            taken = [each for each, code, _ in outcomes if code == "address_in_use"]
+            if not taken:
+                return {each.key: message for each, code, message in outcomes if code}
+            for each in taken:
+                self._given[each.key] = self._free_number(self._given[each.key] + 1, wanted)
+        return {each.key: f"no free port from {each.preferred} on" for each in taken}
+
+    async def _ask(self, wanted: tuple[Publication, ...]) -> list[tuple[Publication, str, str]]:
+        ports = tuple(
+            PublishedPort(host_port=self._given[each.key], targets=each.targets, host_address=self._host_address)
+            for each in wanted
+        )
+        outcomes = await self._publisher.set_published_ports(ports)
+        failures = (
+            (outcome.failure.code, outcome.failure.message) if outcome.failure else ("", "") for outcome in outcomes
+        )
+        return [(each, code, message) for each, (code, message) in zip(wanted, failures, strict=True)]
+
+    def _free_number(self, first: int, wanted: tuple[Publication, ...]) -> int:
+        own = {self._given[each.key] for each in wanted if each.key in self._given}
+        return next(number for number in range(first, first + len(own) + 1) if number not in own)
+
+    def _row(self, publication: Publication, error: str) -> PublishedRow:
+        host_port = self._given[publication.key]
+        shown_host = "localhost" if self._host_address.startswith("127.") else self._host_address
+        return PublishedRow(
+            namespace=publication.namespace,
+            service=publication.service,
+            port=publication.port,
+            host_address=self._host_address,
+            host_port=host_port,
+            url=f"{publication.scheme}://{shown_host}:{host_port}",
+            ready_targets=len(publication.targets),
+            error=error,
+        )
+
+
+def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterator[Publication]:
+    for service in config.of(Service):
+        if service.spec.type in _PUBLISHED_TYPES:
+            for port in service.spec.ports:
+                if port.protocol is TransportProtocol.TCP and port.port != STATUS_PORT:
+                    yield _publication(service, port, workloads)
+
+
+def _publication(service: ConfigObject[Service], port: ServicePort, workloads: tuple[Workload, ...]) -> Publication:
+    selector = service.spec.selector.items()
+    targets = (
+        f"{workload.address}:{number}"
+        for workload in workloads
+        if workload.ready and workload.key.namespace == service.namespace
+        if selector and selector <= workload.labels.items()
+        if (number := _target(port, workload))
+    )
+    protocol = choose_protocol(port.port, port.name, port.app_protocol or None)
+    return Publication(
+        namespace=service.namespace,
+        service=service.name,
+        port=port.port,
+        preferred=preferred_host_port(port),
+        scheme="http" if protocol.is_http or protocol is WireProtocol.AUTO else _SCHEMES.get(protocol, "tcp"),
+        targets=tuple(sorted(targets)),
+    )
+
+
+def _target(port: ServicePort, workload: Workload) -> int | None:
+    """Resolve a service port's target on one workload; None where the name is not one of its ports."""
+    target = port.target_port or port.port
+    return target if isinstance(target, int) else workload.ports.get(target)
