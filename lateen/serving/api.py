@@ -1,0 +1,331 @@
+"""The API of a running mesh: JSON over HTTP on a unix socket, for the command line and whoever else the user lets in.
+
+Paths begin with `/v1/`. Bad answers are `{"error": {"message": …, "details": [lines]}}` with status 400 or 422 (bad
+input), 404 (not there), 409 (ambiguous), 503 (something needed does not answer). `/healthz`, `/readyz` and `/metrics`
+are for machines.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from lateen.api import decode, kinds
+from lateen.api.decode import DEFAULT_NAMESPACE, Decoded
+from lateen.api.kinds import Kind
+from lateen.api.objects import ObjectKey
+from lateen.errors import ConfigRejected, LateenError, NotPermitted, ProtocolError, Unavailable
+from lateen.manager.liveness import Liveness
+from lateen.manager.pushes import ProxyStatus
+from lateen.manager.store import SCALABLE, Edit, Store
+from lateen.serving import answers, envoy_admin, metrics
+from lateen.serving.ports import Loop, MeshFacts, Origins, Proxies, WorkloadRow, Workloads
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_BODY_BYTES: Final = 64 * 1024 * 1024
+_LONGEST_WAIT_SECONDS: Final = 3600.0
+_ALL: Final = "all"
+_STATUSES: Final[tuple[tuple[type[LateenError], int], ...]] = (
+    (ConfigRejected, 422),
+    (ProtocolError, 400),
+    (NotPermitted, 403),
+    (Unavailable, 503),
+)
+
+
+class _Refusal(LateenError):
+    """A request that cannot be served as asked, with the status that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Everything that requests are answered from. `now` is in seconds since the epoch; `is_ready` once all is read."""
+
+    facts: MeshFacts
+    store: Store
+    loop: Loop
+    liveness: Liveness
+    workloads: Workloads
+    proxies: Proxies
+    origins: Origins
+    is_ready: Callable[[], bool] = lambda: True
+    now: Callable[[], float] = time.time
+
+    def application(self) -> web.Application:
+        """Return the table of what can be asked."""
+        app = web.Application(middlewares=[_errors_as_json], client_max_size=_LARGEST_BODY_BYTES)
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+                web.get("/v1/mesh", self._mesh),
+                web.get("/v1/workloads", self._list_workloads),
+                web.get("/v1/find", self._find),
+                web.get("/v1/objects", self._list_objects),
+                web.post("/v1/apply", self._apply),
+                web.post("/v1/delete", self._delete),
+                web.post("/v1/scale", self._scale),
+                web.get("/v1/wait", self._wait),
+                web.get("/v1/proxies", self._list_proxies),
+                web.get("/v1/envoy/{page}", self._envoy),
+                web.get("/v1/ports", self._ports),
+                web.get("/v1/notices", self._notices),
+                web.get("/v1/violations", self._violations),
+                web.get("/v1/words/{what}", self._words),
+            ]
+        )
+        return app
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        is_ready = self.is_ready()
+        return web.Response(text="ok\n" if is_ready else "starting\n", status=200 if is_ready else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        violations = len(self.store.violations())
+        told = metrics.text(self.loop.generation, self.store.statuses(), self.proxies.statuses(), violations)
+        return web.Response(text=told, content_type="text/plain")
+
+    async def _mesh(self, _: web.Request) -> web.Response:
+        facts = asdict(self.facts)
+        uptime = self.now() - facts["started_at"]
+        ready = self.is_ready()
+        return web.json_response(
+            {**facts, "generation": self.loop.generation, "uptime_seconds": uptime, "is_ready": ready}
+        )
+
+    async def _list_workloads(self, request: web.Request) -> web.Response:
+        namespace = request.query.get("namespace")
+        rows = [row for row in self.workloads.workload_rows() if namespace in (None, row.namespace)]
+        return web.json_response({"workloads": self._workloads_json(rows)})
+
+    async def _find(self, request: web.Request) -> web.Response:
+        rows = self._found(_needed(request, "reference"), request.query.get("namespace", ""))
+        return web.json_response({"workloads": self._workloads_json(rows)})
+
+    async def _list_objects(self, request: web.Request) -> web.Response:
+        word, name = _needed(request, "kind"), request.query.get("name")
+        row = None if word == _ALL else _kind(word)
+        namespace = request.query.get("namespace") if row is None or row.namespaced else None
+        found = [
+            answers.config_object(status, self.loop.changed_at.get(status.object.key, 0))
+            for status in self.store.statuses()
+            if (row is None or (row.group, row.kind) == (status.object.key.group, status.object.key.kind))
+            and namespace in (None, status.object.namespace or namespace)
+            and name in (None, status.object.name)
+        ]
+        if name is not None and not found:
+            raise _Refusal(404, f"{word} '{name}' does not exist{_in(namespace)}")
+        return web.json_response({"objects": found})
+
+    async def _apply(self, request: web.Request) -> web.Response:
+        return self._submitted(self.store.apply(_documents(await _body(request))))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if "objects" in body:
+            keys = [_key(_text(each, "kind"), _text(each, "name"), each.get("namespace")) for each in body["objects"]]
+        else:
+            decoded = _documents(body)
+            if decoded.errors:
+                raise ConfigRejected("not deleted: the files are not valid", decoded.errors)
+            keys = [item.key for item in decoded.objects]
+        return self._submitted(self.store.delete(keys))
+
+    async def _scale(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        replicas = body.get("replicas")
+        if not isinstance(replicas, int) or replicas < 0:
+            raise ProtocolError(f"replicas is {replicas!r}; it must be a whole number, 0 or more")
+        words = (body["kind"],) if body.get("kind") else SCALABLE
+        keys = [_key(word, _text(body, "name"), body.get("namespace")) for word in words]
+        key = next((key for key in keys if self.store.get(key) is not None), keys[0])
+        return self._submitted(self.store.scale(key, replicas))
+
+    async def _wait(self, request: web.Request) -> web.Response:
+        key = _key(_needed(request, "kind"), _needed(request, "name"), request.query.get("namespace"))
+        if self.store.get(key) is None:
+            raise _Refusal(404, f"{key} does not exist")
+        verdict = await self.liveness.wait(key, _seconds(request.query.get("timeout", "30")))
+        return web.json_response(answers.verdict(key, verdict, self._statuses()))
+
+    async def _list_proxies(self, request: web.Request) -> web.Response:
+        rows = {f"{row.name}.{row.namespace}": row for row in self.workloads.workload_rows()}
+        statuses = self.proxies.statuses()
+        if (reference := request.query.get("workload")) is not None:
+            found = self._found(reference, request.query.get("namespace", ""))
+            meant = {f"{row.name}.{row.namespace}" for row in found}
+            statuses = [status for status in statuses if str(status.proxy) in meant]
+        told = [answers.proxy(status, rows.get(str(status.proxy)), self.origins) for status in statuses]
+        return web.json_response({"proxies": told})
+
+    async def _envoy(self, request: web.Request) -> web.Response:
+        page = request.match_info["page"]
+        if page not in envoy_admin.PAGES:
+            raise _Refusal(404, f"there is no page {page}; there are {', '.join(envoy_admin.PAGES)}")
+        row = self._found(_needed(request, "reference"), request.query.get("namespace", ""))[0]
+        if not row.admin_socket:
+            raise _Refusal(404, f"{row.name}.{row.namespace} has no proxy")
+        content = await envoy_admin.read(row.admin_socket, page)
+        return web.Response(body=content, content_type="application/json")
+
+    async def _ports(self, _: web.Request) -> web.Response:
+        return web.json_response({"ports": [asdict(row) for row in self.workloads.published()]})
+
+    async def _notices(self, _: web.Request) -> web.Response:
+        return web.json_response({"notices": [asdict(row) for row in self.workloads.notices()]})
+
+    async def _violations(self, _: web.Request) -> web.Response:
+        return web.json_response({"violations": [answers.violation(each) for each in self.store.violations()]})
+
+    async def _words(self, request: web.Request) -> web.Response:
+        what, namespace = request.match_info["what"], request.query.get("namespace")
+        if what == "kinds":
+            return web.json_response({"words": answers.kind_words()})
+        if what == "workloads":
+            return web.json_response({"words": self._workload_words(namespace)})
+        row = kinds.of_word(request.query.get("kind", ""))
+        keys = [status.object.key for status in self.store.statuses()]
+        names = {key.name for key in keys if row is not None and (key.group, key.kind) == (row.group, row.kind)}
+        return web.json_response({"words": sorted(names)})
+
+    def _workload_words(self, namespace: str | None) -> list[str]:
+        rows = [row for row in self.workloads.workload_rows() if row.namespace == (namespace or DEFAULT_NAMESPACE)]
+        deployments = {
+            row.owner.replace("Deployment/", "deploy/") for row in rows if row.owner.startswith("Deployment/")
+        }
+        return [*sorted(deployments), *sorted(row.name for row in rows)]
+
+    def _submitted(self, edit: Edit) -> web.Response:
+        generation = self.loop.submit(edit.changes)
+        return web.json_response(answers.outcomes(edit.outcomes, generation))
+
+    def _found(self, reference: str, namespace: str) -> list[WorkloadRow]:
+        """List what a reference means; of several namespaces the default one is meant, if it is among them."""
+        rows = list(self.workloads.find(reference, namespace))
+        if not rows:
+            raise _Refusal(404, f"there is no workload '{reference}'{_in(namespace)}; `lateen ps` lists what there is")
+        namespaces = sorted({row.namespace for row in rows})
+        if len(namespaces) == 1:
+            return rows
+        if DEFAULT_NAMESPACE not in namespaces:
+            raise _Refusal(409, f"'{reference}' is in several namespaces; choose with -n: {', '.join(namespaces)}")
+        return [row for row in rows if row.namespace == DEFAULT_NAMESPACE]
+
+    def _workloads_json(self, rows: list[WorkloadRow]) -> list[answers.Json]:
+        statuses, now = self._statuses(), self.now()
+        return [answers.workload(row, statuses, now) for row in rows]
+
+    def _statuses(self) -> dict[str, ProxyStatus]:
+        return {str(status.proxy): status for status in self.proxies.statuses()}
+
+
+async def serve(api: Api, socket: Path) -> web.AppRunner:
+    """Answer on a unix socket that only this user can open, until the runner's `cleanup()`."""
+    socket.unlink(missing_ok=True)  # noqa: ASYNC240 - takes no time
+    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.UnixSite(runner, socket).start()
+    socket.chmod(0o600)  # noqa: ASYNC240 - takes no time
+    return runner
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+    try:
+        response: web.StreamResponse = await handler(request)
+        return response
+    except LateenError as error:
+        details = [str(each) for each in getattr(error, "violations", ())]
+        return _error(_status(error), str(error), details)
+    except web.HTTPException as error:
+        return _error(error.status, f"{request.method} {request.path}: {error.reason.lower()}")
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return _error(500, "the control plane has a defect here; see control-plane.log in its run directory")
+
+
+def _status(error: LateenError) -> int:
+    if isinstance(error, _Refusal):
+        return error.status
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def _error(status: int, message: str, details: list[str] | None = None) -> web.Response:
+    return web.json_response({"error": {"message": message, "details": details or []}}, status=status)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise ProtocolError("the body must be a JSON object")
+    return body
+
+
+def _documents(body: Mapping[str, Any]) -> Decoded:
+    """Decode the `documents` of a request: texts with the names of the files that they are from."""
+    documents = body.get("documents")
+    if not isinstance(documents, list) or not all(isinstance(each, dict) for each in documents):
+        raise ProtocolError('documents must be a list of {"file": name, "text": YAML}')
+    namespace = body.get("namespace") or DEFAULT_NAMESPACE
+    return decode.combine(
+        decode.decode_yaml(_text(each, "text"), str(each.get("file", "")), namespace) for each in documents
+    )
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{name} is {value!r}; it must be a text")
+    return value
+
+
+def _needed(request: web.Request, name: str) -> str:
+    value = request.query.get(name)
+    if not value:
+        raise ProtocolError(f"{request.path} needs ?{name}=")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        return min(max(0.0, float(text)), _LONGEST_WAIT_SECONDS)
+    except ValueError:
+        raise ProtocolError(f"timeout is {text!r}; it must be a number of seconds") from None
+
+
+def _kind(word: str) -> Kind:
+    row = kinds.of_word(word)
+    if row is None:
+        near = kinds.near_words(word)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`lateen kinds` lists what there is"
+        raise _Refusal(400, f"there is no kind '{word}'; {hint}")
+    return row
+
+
+def _key(word: str, name: str, namespace: str | None) -> ObjectKey:
+    row = _kind(word)
+    home = (namespace or DEFAULT_NAMESPACE) if row.namespaced else ""
+    return ObjectKey(row.group, row.kind, home, name)
+
+
+def _in(namespace: str | None) -> str:
+    return f" in namespace '{namespace}'" if namespace else ""
