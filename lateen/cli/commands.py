@@ -1,0 +1,37 @@
+"""The table of commands: help, completion and dispatch derive from these rows, so that help imports no command."""
+
+from typing import Final, NamedTuple
+
+
+class Row(NamedTuple):
+    """One command: its name, the module of `lateen.cli` that holds it as `command`, and its line in the help."""
+
+    name: str
+    module: str
+    help: str
+    section: str
+
+
+RUN: Final = "Run a mesh"
+CHANGE: Final = "Change what it does"
+LOOK: Final = "See what its proxies do"
+OFFLINE: Final = "Without a mesh"
+
+COMMANDS: Final = (
+    Row("up", "up", "Start a mesh from YAML files and follow their changes.", RUN),
+    Row("down", "down", "Drain a mesh, stop it, and remove what a killed one left.", RUN),
+    Row("ps", "ps", "List workloads and the state of their proxies.", RUN),
+    Row("logs", "logs", "Print what a workload or its proxy wrote.", RUN),
+    Row("exec", "execute", "Run a command inside a workload's network.", RUN),
+    Row("apply", "apply", "Create or change objects from files.", CHANGE),
+    Row("get", "get", "List objects, or print one.", CHANGE),
+    Row("delete", "delete", "Remove objects.", CHANGE),
+    Row("scale", "scale", "Set how many instances of a Deployment or StatefulSet run.", CHANGE),
+    Row("wait", "wait", "Return when every proxy has acknowledged an object.", CHANGE),
+    Row("proxy-status", "proxy_status", "Show what each proxy has acknowledged, and what it refused.", LOOK),
+    Row("proxy-config", "proxy_config", "Show the listeners, routes, clusters or endpoints that a proxy runs.", LOOK),
+    Row("validate", "validate", "Check files; needs no mesh.", OFFLINE),
+    Row("kinds", "kinds", "List the kinds of objects that files may hold.", OFFLINE),
+    Row("completion", "completion", "Print the completion script for a shell.", OFFLINE),
+    Row("version", "version", "Print the version of lateen, its mesh and its Envoy.", OFFLINE),
+)
