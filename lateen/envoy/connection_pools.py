@@ -1,0 +1,73 @@
+"""How many connections and requests a cluster carries, and which HTTP its upstream is spoken to in."""
+
+from typing import Any, Final
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
+from lateen.envoy.values import duration, typed
+from lateen.model.protocol import Protocol
+from lateen.plan.types import Cluster, Limits
+
+NO_BOUND: Final = 2**32 - 1
+_MOST_STREAMS: Final = 2**31 - 1
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def limit(message: Any, plan: Cluster) -> None:
+    """Write the bounds of the pool and the HTTP options into a cluster."""
+    _break_circuits(message.circuit_breakers.thresholds.add(), plan.limits)
+    options = http_protocol_options(plan)
+    if options is not None:
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(typed(options))
+
+
+def http_protocol_options(plan: Cluster) -> Any | None:
+    """Say how the upstream speaks HTTP; None where Envoy's defaults (HTTP/1.1, idle for an hour) are what is meant."""
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    if plan.follows_client_protocol or plan.protocol is Protocol.AUTO:
+        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        _open_streams(options.use_downstream_protocol_config.http2_protocol_options, plan.limits)
+    elif plan.protocol.is_http2:
+        _open_streams(options.explicit_http_config.http2_protocol_options, plan.limits)
+    elif plan.protocol.is_http and _has_http_limits(plan.limits):
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    else:
+        return None
+    if _has_http_limits(plan.limits):
+        options.common_http_protocol_options.CopyFrom(_common_http_protocol_options(plan.limits))
+    return options
+
+
+def _break_circuits(thresholds: Any, limits: Limits) -> None:
+    """Write the bounds; Envoy's own are far below "no bound", which is the mesh's default."""
+    thresholds.max_connections.value = _bound(limits.connections)
+    thresholds.max_pending_requests.value = _bound(limits.pending_requests)
+    thresholds.max_requests.value = _bound(limits.requests)
+    thresholds.max_retries.value = _bound(limits.retries)
+    thresholds.track_remaining = True
+
+
+def _bound(limit: int | None) -> int:
+    return NO_BOUND if limit is None else limit
+
+
+def _open_streams(http2: Any, limits: Limits) -> None:
+    streams = limits.concurrent_streams
+    http2.max_concurrent_streams.value = _MOST_STREAMS if streams is None else streams
+
+
+def _has_http_limits(limits: Limits) -> bool:
+    timed = limits.idle_timeout is not None or limits.connection_duration is not None
+    return timed or bool(limits.requests_per_connection)
+
+
+def _common_http_protocol_options(limits: Limits) -> Any:
+    options = protocol_pb2.HttpProtocolOptions()
+    if limits.idle_timeout is not None:
+        options.idle_timeout.CopyFrom(duration(limits.idle_timeout))
+    if limits.connection_duration is not None:
+        options.max_connection_duration.CopyFrom(duration(limits.connection_duration))
+    if limits.requests_per_connection:
+        options.max_requests_per_connection.value = limits.requests_per_connection
+    return options

@@ -1,0 +1,19 @@
+"""The router: ends every chain and sends the request on."""
+
+from typing import Any, Final
+
+from envoy.extensions.filters.http.router.v3 import router_pb2
+
+from lateen.envoy.side import Side
+from lateen.plan.types import Route
+
+NAME: Final = "envoy.filters.http.router"
+
+
+def http_filter(side: Side) -> Any:
+    """Stand at the end of every chain."""
+    return router_pb2.Router()
+
+
+def route_config(route: Route) -> None:
+    """Say nothing: what a route wants of the router is the route itself."""

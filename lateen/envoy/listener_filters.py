@@ -1,0 +1,52 @@
+"""Listener filters: what is learned of a connection before a filter chain is chosen."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+
+from lateen.envoy.values import duration, typed
+
+HTTP_PROTOCOLS: Final = ("http/1.0", "http/1.1", "h2c")
+DETECTION_TIMEOUT: Final = timedelta(seconds=5)
+"""How long the first bytes are waited for before a connection is taken to be TCP.
+
+Istio waits for ever, which a server that speaks first never ends. A client that opens a connection ahead of time and is
+silent for longer than this has its requests carried as TCP.
+"""
+
+
+def original_dst() -> Any:
+    """Learn where a captured connection was heading for."""
+    return _listener_filter("envoy.filters.listener.original_dst", original_dst_pb2.OriginalDst())
+
+
+def http_inspector() -> Any:
+    """Learn whether the client speaks HTTP. TLS is no HTTP to it."""
+    return _listener_filter("envoy.filters.listener.http_inspector", http_inspector_pb2.HttpInspector())
+
+
+def detect(message: Any, ports: Sequence[int] | None = None) -> None:
+    """Have a listener look at the first bytes of connections, of all or of those to some ports."""
+    inspector = http_inspector()
+    if ports is not None:
+        inspector.filter_disabled.not_match.CopyFrom(_any_port(ports))
+    message.listener_filters.append(inspector)
+    message.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
+    message.continue_on_listener_filters_timeout = True
+
+
+def _any_port(ports: Sequence[int]) -> Any:
+    """Say connections to one of the ports."""
+    predicate = listener_components_pb2.ListenerFilterChainMatchPredicate
+    rules = [predicate(destination_port_range={"start": port, "end": port + 1}) for port in sorted(set(ports))]
+    if len(rules) == 1:
+        return rules[0]
+    return predicate(or_match=predicate.MatchSet(rules=rules))
+
+
+def _listener_filter(name: str, config: Any) -> Any:
+    return listener_components_pb2.ListenerFilter(name=name, typed_config=typed(config))

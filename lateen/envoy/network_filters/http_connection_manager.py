@@ -1,0 +1,71 @@
+"""The HTTP connection manager: a connection becomes requests, and each is looked up in a route table."""
+
+from typing import Any, Final
+
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+
+from lateen.envoy import routes
+from lateen.envoy.access_logs import access_logs
+from lateen.envoy.clusters import ads_config_source
+from lateen.envoy.http_filters import order
+from lateen.envoy.side import Side
+from lateen.envoy.values import NONE_AT_ALL, duration, typed
+from lateen.plan.types import AccessLog, HttpChain
+
+NAME: Final = "envoy.filters.network.http_connection_manager"
+SERVER_NAME: Final = "istio-envoy"
+
+_CERTIFICATE_DETAILS: Final = hcm_pb2.HttpConnectionManager.SetCurrentClientCertDetails(uri=True, dns=True, cert=False)
+
+
+def http_connection_manager(
+    plan: HttpChain, side: Side, stat_prefix: str, access_log: AccessLog, operation: str = ""
+) -> Any:
+    """Say how the requests of a chain are read and routed.
+
+    `operation` names in traces what the requests of an inline table are for.
+    """
+    message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=access_logs(access_log))
+    _read_requests(message)
+    _trust_client(message, side)
+    _look_up(message, plan, operation)
+    for name, config in order.http_filters(side).items():
+        message.http_filters.add(name=name).typed_config.CopyFrom(config)
+    return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
+
+
+def _look_up(message: Any, plan: HttpChain, operation: str) -> None:
+    """Write where routes are: in the chain itself, or in a table that comes over the stream."""
+    if plan.inline is not None:
+        message.route_config.CopyFrom(routes.route_configuration(plan.inline, operation))
+        return
+    message.rds.route_config_name = plan.table
+    message.rds.config_source.CopyFrom(ads_config_source())
+
+
+def _read_requests(message: Any) -> None:
+    """Write what is accepted: any HTTP, WebSockets, paths made normal (Istio's path normalization BASE)."""
+    message.http_protocol_options.accept_http_10 = True
+    message.normalize_path.value = True
+    message.path_with_escaped_slashes_action = hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED
+    message.strip_trailing_host_dot = True
+    message.upgrade_configs.add(upgrade_type="websocket")
+
+
+def _trust_client(message: Any, side: Side) -> None:
+    """Write what is believed of the client.
+
+    A gateway takes the connection's address for the client's and drops what a client may not say; in the mesh, the
+    first proxy has done so. Only at the edge are streams without traffic cut off: in the mesh, the applications decide.
+    """
+    message.use_remote_address.value = side is Side.GATEWAY
+    message.internal_address_config.SetInParent()
+    if side is not Side.GATEWAY:
+        message.stream_idle_timeout.CopyFrom(duration(NONE_AT_ALL))
+    if side is not Side.OUTBOUND:
+        message.server_name = SERVER_NAME
+        details = hcm_pb2.HttpConnectionManager
+        message.forward_client_cert_details = details.SANITIZE_SET if side is Side.GATEWAY else details.APPEND_FORWARD
+        message.set_current_client_cert_details.CopyFrom(_CERTIFICATE_DETAILS)
+        message.set_current_client_cert_details.subject.value = True
