@@ -83,7 +83,7 @@ class Classes:
         self._snapshot = snapshot
         remade: set[ClassKey] = set()
         if difference.views:
-            self._views = Views(snapshot)
+            self._views = Views(snapshot, self._views)
             self._move(generation)
             remade = self._remake(generation)
         if difference.endpoints:

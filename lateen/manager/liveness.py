@@ -1,4 +1,4 @@
-"""Answers "is it live?": whether all proxies that an object concerns have acknowledged it, and its workloads are ready."""
+"""Answers "is it live?": have all proxies that an object concerns acknowledged it, and are its workloads ready?"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence

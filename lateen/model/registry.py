@@ -71,10 +71,9 @@ def _order(endpoint: Endpoint) -> tuple[str, int]:
 
 
 def _members(service: Service, workloads: Workloads) -> list[Workload]:
-    if not service.selector or service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+    if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
         return []
-    candidates = workloads.of(service.namespace).values()
-    return [workload for workload in candidates if selects(service.selector, workload.labels)]
+    return list(workloads.selected(service.namespace, service.selector))
 
 
 def _of_workloads(members: list[Workload], target: int | str, includes_unready: bool) -> Iterator[Endpoint]:

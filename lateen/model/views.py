@@ -1,7 +1,7 @@
 """From a proxy to its class, and from a class to its view; equal views are one object."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 from lateen.api.mesh.mesh_config import MeshConfig
@@ -37,16 +37,19 @@ class Views:
     """The classes and views of one snapshot. What classes have in common is derived once and shared."""
 
     snapshot: Snapshot
+    predecessor: InitVar["Views | None"] = None
     named_labels: frozenset[str] = field(init=False)
     _sidecars: tuple[ConfigObject[Sidecar], ...] = field(init=False)
     _gateways: Mapping[ObjectKey, ConfigObject[Gateway]] = field(init=False)
     _virtual_services: _VirtualServices = field(init=False)
     _by_namespace: dict[str, list[Service]] = field(default_factory=dict)
     _scopes: dict[tuple[str, ObjectKey | None], _Scope] = field(default_factory=dict)
-    _public: tuple[Service, ...] | None = None
+    _public: tuple[Service, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, predecessor: "Views | None") -> None:
         config = self.snapshot.config
+        public = tuple(service for service in self.snapshot.services.values() if "*" in service.export_to)
+        self._public = predecessor._public if predecessor is not None and predecessor._public == public else public
         self._sidecars = tuple(oldest_first(config.of(Sidecar)))
         self._gateways = {item.key: item for item in oldest_first(config.of(Gateway))}
         self._virtual_services = tuple(oldest_first(config.of(VirtualService)))
@@ -120,8 +123,6 @@ class Views:
 
     def _visible_services(self, namespace: str) -> tuple[Service, ...]:
         """Return the services that a namespace sees; while all are public, every namespace gets the same tuple."""
-        if self._public is None:
-            self._public = tuple(s for s in self.snapshot.services.values() if "*" in s.export_to)
         if len(self._public) == len(self.snapshot.services):
             return self._public
         return tuple(s for s in self.snapshot.services.values() if s.is_visible_from(namespace))

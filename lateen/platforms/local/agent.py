@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,6 +24,7 @@ from lateen.platforms.local.container_life import Processes
 from lateen.platforms.local.containers import Ground
 from lateen.platforms.local.environment import Sources
 from lateen.platforms.local.envoy_process import Bootstrap, EnvoyProgram
+from lateen.platforms.local.injection import Injection
 from lateen.platforms.local.notices import notices_of
 from lateen.platforms.local.pod_addresses import next_address
 from lateen.platforms.local.pod_life import Machine, PodLife, PodMemory
@@ -84,7 +85,7 @@ class Agent:
         mesh: Mesh,
         supervisor: Supervisor,
         settings: AgentSettings,
-        wait_settled: Callable[[int, float], "asyncio.Future[object]"],
+        wait_settled: Callable[[int, float], Awaitable[object]],
         tell: Callable[[str], None],
     ) -> None:
         self.adopted = asyncio.Event()
@@ -173,7 +174,7 @@ class Agent:
             life.start()
 
     def _take_over(self, pod: RememberedPod, sandbox: SandboxState) -> None:
-        life = self._life(pod.design, pod.memory)
+        life = self._life(pod.design, Injection(pod.role), pod.memory)
         life.adopt(sandbox)
         self._lives[life.design.key] = life
 
@@ -263,16 +264,19 @@ class Agent:
             return
         taken = {life.design.address for life in self._lives.values()}
         self._last_address = next_address(taken, self._last_address)
-        life = self._life(pods.design_pod(owner, name, self._last_address), None)
+        life = self._designed(pods.design_pod(owner, name, self._last_address))
         self._lives[key] = life
         self._report([life])
         self._tell(f"{_shown(life)}: starting")
         life.start()
 
-    def _life(self, design: PodDesign, memory: PodMemory | None) -> PodLife:
+    def _designed(self, design: PodDesign) -> PodLife:
         injection = pods.injection_of(design, self._mesh.config)
         for problem in injection.problems:
             self._note(Notice(subject=design.owner, namespace=design.namespace, text=f"has a wrong {problem}"))
+        return self._life(design, injection, PodMemory(created=time.time()))
+
+    def _life(self, design: PodDesign, injection: Injection, memory: PodMemory) -> PodLife:
         return PodLife(design, injection, self._machine, self._pod_changed, self._pod_tells, memory=memory)
 
     def _stop_orphans(self) -> None:
@@ -344,7 +348,9 @@ class Agent:
 
     def _remember(self) -> None:
         known = tuple(
-            RememberedPod(design=life.design, memory=life.memory) for life in self._lives.values() if not life.gone
+            RememberedPod(design=life.design, role=life.role, memory=life.memory)
+            for life in self._lives.values()
+            if not life.gone
         )
         remembered.write(
             self._file,

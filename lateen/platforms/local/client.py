@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +85,7 @@ class SupervisorClient:
         with contextlib.suppress(Refused):
             await (await self._connected()).lost.wait()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """Events as they happen, for ever; an event `subscribed` comes first, and again after a lost connection."""
         while True:
             try:
@@ -101,7 +101,7 @@ class SupervisorClient:
         if connection is not None:
             connection.close()
 
-    async def _events_of_one_connection(self) -> AsyncIterator[Event]:
+    async def _events_of_one_connection(self) -> AsyncGenerator[Event, None]:
         reader, writer = await _open(self._socket)
         try:
             writer.write(_line({"id": 0, "request": "subscribe", "body": {}}))

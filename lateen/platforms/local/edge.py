@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import re
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -11,10 +12,11 @@ from pathlib import Path
 from lateen.platforms.local import edge_config, namespaces, processes, procfs
 from lateen.platforms.local.kept_alive import KeptAlive
 from lateen.platforms.local.processes import Nursery
-from lateen.platforms.local.protocol import Failure, PortOutcome, PublishedPort
+from lateen.platforms.local.protocol import Failure, PortOutcome, PublishedPort, Refused
 from lateen.platforms.local.sandboxes import MeshNamespace
 
 _OPEN_SECONDS = 5.0
+_TARGET = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+")
 _ARGUMENTS = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
 
 
@@ -49,6 +51,7 @@ class Edge:
 
     async def publish(self, ports: Sequence[PublishedPort]) -> tuple[PortOutcome, ...]:
         """Opens these ports and closes all others; says of each whether it is open."""
+        check(ports)
         async with self._setting:
             failures = {edge_config.port_name(port): self._obstacle(port) for port in ports}
             self._open = tuple(port for port in ports if failures[edge_config.port_name(port)] is None)
@@ -102,6 +105,17 @@ class Edge:
                 break
             await asyncio.sleep(0.01)
         return closed
+
+
+def check(ports: Sequence[PublishedPort]) -> None:
+    """Refuses a port that is asked for twice, and targets that are no address and port."""
+    names = [edge_config.port_name(port) for port in ports]
+    for port, name in zip(ports, names, strict=True):
+        if names.count(name) > 1:
+            raise Refused("bad_request", f"{port.host_address}:{port.host_port} is asked for twice; join its targets")
+        for target in port.targets:
+            if not _TARGET.fullmatch(target):
+                raise Refused("bad_request", f"target {target!r} of {name} is no target: write it like 10.244.1.1:80")
 
 
 def _is_listening(port: PublishedPort) -> bool:

@@ -93,7 +93,7 @@ class PodLife:
         changed: Callable[["PodLife"], None],
         tell: Callable[["PodLife", str], None],
         *,
-        memory: PodMemory | None = None,
+        memory: PodMemory,
     ) -> None:
         self.design = design
         self.stopping = False
@@ -102,7 +102,7 @@ class PodLife:
         self._machine = machine
         self._report_change = changed
         self._report_line = tell
-        self._memory = memory or PodMemory(created=time.time())
+        self._memory = memory
         self._sandbox: SandboxState | None = None
         self._problem = ""
         self._tasks: set[asyncio.Task[None]] = set()

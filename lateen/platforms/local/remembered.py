@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lateen.api.core.pod import PodTemplate
+from lateen.model.proxy import Role
 from lateen.platforms.local.container_life import ContainerMemory
 from lateen.platforms.local.pod_life import PodMemory
 from lateen.platforms.local.pods import PodDesign
@@ -23,6 +24,7 @@ class RememberedPod:
     """A pod that existed when the file was written."""
 
     design: PodDesign
+    role: Role | None
     memory: PodMemory
 
 
@@ -63,10 +65,13 @@ def write(file: Path, remembered: Remembered) -> None:
 def _written_pod(pod: RememberedPod) -> dict[str, Any]:
     design = {name: getattr(pod.design, name) for name in pod.design.__slots__ if name != "template"}
     template = pod.design.template.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {"design": design, "template": template, "memory": asdict(pod.memory)}
+    return {"design": design, "template": template, "role": pod.role, "memory": asdict(pod.memory)}
 
 
 def _read_pod(told: Mapping[str, Any]) -> RememberedPod:
     design = PodDesign(template=PodTemplate.model_validate(told["template"]), **told["design"])
     containers = {name: ContainerMemory(**each) for name, each in told["memory"]["containers"].items()}
-    return RememberedPod(design=design, memory=PodMemory(created=told["memory"]["created"], containers=containers))
+    role = Role(told["role"]) if told["role"] else None
+    return RememberedPod(
+        design=design, role=role, memory=PodMemory(created=told["memory"]["created"], containers=containers)
+    )

@@ -97,17 +97,19 @@ def find(rows: Iterable[WorkloadRow], reference: str, namespace: str = "") -> tu
     """
     kind, slash, rest = reference.rpartition("/")
     candidates = [row for row in rows if not namespace or row.namespace == namespace]
-    if slash:
-        owner_kind = _OWNER_KINDS.get(kind.lower(), kind)
-        candidates = [row for row in candidates if row.owner.partition("/")[0] == owner_kind]
+    owner_kind = _OWNER_KINDS.get(kind.lower(), kind) if slash else ""
     for name, home in _readings(rest):
         homely = [row for row in candidates if not home or row.namespace == home]
-        found = [row for row in homely if row.name == name and not slash] or [
-            row for row in homely if row.owner.partition("/")[2] == name
-        ]
-        if found:
+        if found := _named(homely, name, owner_kind):
             return tuple(sorted(found, key=lambda row: (not row.is_ready, row.namespace, row.name)))
     return ()
+
+
+def _named(rows: list[WorkloadRow], name: str, owner_kind: str) -> list[WorkloadRow]:
+    """Choose by a pod's own name unless an owner's kind was said, and else by the owner's name."""
+    own = [row for row in rows if row.name == name] if owner_kind in ("", "Pod") else []
+    kinds = (owner_kind,) if owner_kind else ("Deployment", "StatefulSet", "Pod")
+    return own or [row for row in rows if row.owner in {f"{each}/{name}" for each in kinds}]
 
 
 def _readings(reference: str) -> tuple[tuple[str, str], ...]:

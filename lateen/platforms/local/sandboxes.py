@@ -27,6 +27,7 @@ from lateen.platforms.local.protocol import (
     Stopped,
 )
 
+MOST_AT_ONCE = 16
 _ENDING_ORDER: tuple[Role, ...] = ("app", "proxy")
 
 
@@ -112,6 +113,7 @@ class Sandboxes:
         self._told = told
         self._sandboxes: dict[str, _Sandbox] = {}
         self._changing: dict[str, asyncio.Lock] = {}
+        self._making = asyncio.Semaphore(MOST_AT_ONCE)
         self._closed = False
 
     def states(self) -> tuple[SandboxState, ...]:
@@ -182,7 +184,8 @@ class Sandboxes:
         argv = namespaces.sandbox_holder_argv(
             files, self._mesh.holder_pid, spec.address, spec.hostname, rootless=self._mesh.rootless
         )
-        holder, said = await self._nursery.start_talking(argv, self._mesh.environment(), namespaces.READY)
+        async with self._making:
+            holder, said = await self._nursery.start_talking(argv, self._mesh.environment(), namespaces.READY)
         network = procfs.network_namespace(holder.pid)
         if not said.endswith(f"{namespaces.READY}\n") or network is None:
             await holder.ended

@@ -26,7 +26,8 @@ def test_names_that_no_mesh_has(name: str) -> None:
         directories.run_directory(name, {}, uid=0)
 
 
-def test_what_is_prepared_is_private_and_listed(tmp_path: Path) -> None:
+def test_what_is_prepared_is_private_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directories, "_SOCKET_PATH_LIMIT_BYTES", 1000)
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
     for name in ("b", "a"):
         directories.prepare(directories.run_directory(name, environment, uid=7))
@@ -39,7 +40,8 @@ def test_a_path_too_long_for_sockets_is_refused_with_the_excess() -> None:
         directories.prepare(Path("/tmp", "x" * 120, "demo"))
 
 
-def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directories, "_SOCKET_PATH_LIMIT_BYTES", 1000)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "lateen").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UnusableDirectory, match="belongs to somebody else"):
@@ -47,10 +49,8 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_held_by_one_and_ends_with_its_holder(tmp_path: Path) -> None:
-    hold = (
-        "import sys; from pathlib import Path; from lateen.platforms.local import lock; lock.acquire(Path(sys.argv[1]))"
-    )
-    script = f"{hold}; print('held', flush=True); sys.stdin.read()"
+    imports = "import sys; from pathlib import Path; from lateen.platforms.local import lock"
+    script = f"{imports}; lock.acquire(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

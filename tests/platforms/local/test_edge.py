@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lateen.platforms.local import procfs
+from lateen.platforms.local import edge, procfs
 from lateen.platforms.local.edge_config import edge_resources, node_resources
-from lateen.platforms.local.protocol import PublishedPort
+from lateen.platforms.local.protocol import PublishedPort, Refused
 
 from .live_mesh import LiveMesh, address, live_mesh, until
 
@@ -79,6 +79,15 @@ def test_inside_comes_before_outside_and_names_follow_the_port() -> None:
     (listener,) = edge_resources(ports, directory)["edge-listeners.json"]["resources"]
     assert listener["name"] == "127.0.0.1-8080"
     assert listener["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 8080}}
+
+
+def test_ports_and_targets_that_make_no_sense_are_refused() -> None:
+    port = PublishedPort(host_port=8080, targets=("10.244.1.1:80",))
+    edge.check([port, PublishedPort(host_port=8081, targets=())])
+    with pytest.raises(Refused, match=r"127\.0\.0\.1:8080 is asked for twice"):
+        edge.check([port, port])
+    with pytest.raises(Refused, match="target 'reviews:80' of 127"):
+        edge.check([PublishedPort(host_port=8080, targets=("reviews:80",))])
 
 
 @pytest.mark.live

@@ -32,7 +32,8 @@ class Mortal:
 
 async def test_it_is_started_again_also_after_a_start_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_alive, "PAUSES_SECONDS", (0.0, 0.01))
-    mortal, told = Mortal(), []
+    mortal = Mortal()
+    told: list[Exit] = []
     kept = KeptAlive(mortal.start, told.append).begin()
     mortal.refusals = 2
     mortal.die()

@@ -62,6 +62,18 @@ async def test_an_orderly_end_leaves_nothing(user: str) -> None:
     assert await host_network() == before
 
 
+async def test_a_second_interrupt_ends_it_at_once(user: str) -> None:
+    async with live_mesh(user) as mesh:
+        sandbox = await mesh.sandbox(1)
+        stubborn = await mesh.start(sandbox, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+        await until(lambda: "ready" in Path(stubborn.log).read_text())
+        begin = asyncio.get_running_loop().time()
+        await mesh.client.shutdown(grace_seconds=30)
+        os.kill((await mesh.client.list_mesh()).supervisor_pid, signal.SIGINT)
+        assert await mesh.end() == 0
+        assert asyncio.get_running_loop().time() - begin < 5
+
+
 async def test_after_sigkill_the_next_start_is_a_fresh_one(user: str) -> None:
     async with live_mesh(user) as mesh:
         sandbox = await mesh.sandbox(1)
