@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from envoy.config.core.v3 import address_pb2, socket_option_pb2
 
-SOCKET_MARK: Final = 1337
-"""The mark on the sockets that Envoy opens itself, by which the capture rules let them pass."""
+from lateen.names import PROXY_SOCKET_MARK
+
 ANY_ADDRESS: Final = "0.0.0.0"
 
 _SOL_SOCKET: Final = 1
@@ -39,7 +39,7 @@ def udp_address(host: str, port: int) -> Any:
 def marked_source(host: str) -> Any:
     """Say that connections start at `host` and carry the mark; a cluster's own binding replaces the bootstrap's."""
     mark = socket_option_pb2.SocketOption(
-        description="SO_MARK", level=_SOL_SOCKET, name=_SO_MARK, int_value=SOCKET_MARK, state="STATE_PREBIND"
+        description="SO_MARK", level=_SOL_SOCKET, name=_SO_MARK, int_value=PROXY_SOCKET_MARK, state="STATE_PREBIND"
     )
     source = address_pb2.SocketAddress(address=host, port_value=0)
     return address_pb2.BindConfig(source_address=source, socket_options=[mark])

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lateen.envoy.addresses import ANY_ADDRESS, SOCKET_MARK
+from lateen.envoy.addresses import ANY_ADDRESS
 from lateen.envoy.clusters import stat_name
 from lateen.envoy.listeners import LOOPBACK
+from lateen.names import PROXY_SOCKET_MARK
 
 ADMIN_PORT: Final = 15000
 HEALTH_PORT: Final = 15021
@@ -45,7 +46,7 @@ def bootstrap(
     xds_socket: str,
     admin_socket: str,
     metadata: Mapping[str, object] | None = None,
-    socket_mark: int | None = SOCKET_MARK,
+    socket_mark: int | None = PROXY_SOCKET_MARK,
     admin_port: int = ADMIN_PORT,
     health_port: int = HEALTH_PORT,
     metrics_port: int = METRICS_PORT,

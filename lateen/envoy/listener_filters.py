@@ -11,11 +11,12 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from lateen.envoy.values import duration, typed
 
 HTTP_PROTOCOLS: Final = ("http/1.0", "http/1.1", "h2c")
-DETECTION_TIMEOUT: Final = timedelta(seconds=5)
+DETECTION_TIMEOUT: Final = timedelta(seconds=2)
 """How long the first bytes are waited for before a connection is taken to be TCP.
 
-Istio waits for ever, which a server that speaks first never ends. A client that opens a connection ahead of time and is
-silent for longer than this has its requests carried as TCP.
+Istio waits for ever, which hangs where the server speaks first. Here such a connection works, late by this at each
+proxy that has to guess; a port whose protocol is declared has no delay. The price: a client that opens a connection
+ahead of time and is silent for longer has its requests on it carried as TCP.
 """
 
 

@@ -55,7 +55,8 @@ def origin_metadata(origin: Origin | None) -> Any:
 def config_path(origin: Origin) -> str:
     """Compose a config object's path in the form of Kubernetes' API, the kind in kebab case."""
     key = origin.key
-    return f"/apis/{key.group}/v1/namespaces/{key.namespace}/{_kebab_case(key.kind)}/{key.name}"
+    api = f"/apis/{key.group}" if key.group else "/api"
+    return f"{api}/v1/namespaces/{key.namespace}/{_kebab_case(key.kind)}/{key.name}"
 
 
 def _kebab_case(kind: str) -> str:

@@ -1,0 +1,51 @@
+"""Endpoints: groups, weights, health, and who they are."""
+
+from lateen.envoy.endpoints import cluster_load_assignment
+from lateen.model.endpoint import Endpoint
+
+from .acceptance import as_json
+from .plans import ENDPOINTS
+
+
+def _endpoint(address: str, workload: str, weight: int = 1, health: str = "HEALTHY") -> dict[str, object]:
+    return {
+        "endpoint": {"address": {"socket_address": {"address": address, "port_value": 9080}}},
+        "health_status": health,
+        "load_balancing_weight": weight,
+        "metadata": {"filter_metadata": {"istio": {"workload": workload}}},
+    }
+
+
+def test_endpoints_are_grouped_by_locality() -> None:
+    assert as_json(cluster_load_assignment("c", ENDPOINTS)) == {
+        "cluster_name": "c",
+        "endpoints": [
+            {
+                "locality": {},
+                "load_balancing_weight": 6,
+                "lb_endpoints": [
+                    _endpoint("10.244.0.3", "reviews-v1-abc;default;reviews;v1;Kubernetes"),
+                    _endpoint("10.244.0.4", "reviews-v2-abc;default;reviews;v2;Kubernetes", weight=3),
+                    _endpoint("10.244.0.5", "b;default;b;v2;Kubernetes", health="UNHEALTHY"),
+                    _endpoint("10.244.0.7", "d;default;d;v2;Kubernetes", health="DRAINING"),
+                ],
+            },
+            {
+                "locality": {"region": "eu", "zone": "a"},
+                "load_balancing_weight": 1,
+                "lb_endpoints": [_endpoint("10.244.0.6", "c;default;c;v2;Kubernetes")],
+            },
+        ],
+    }
+
+
+def test_endpoints_that_are_not_ready_count_where_that_was_asked_for() -> None:
+    made = cluster_load_assignment("c", ENDPOINTS[2:], includes_unready=True)
+    assert [one.health_status for group in made.endpoints for one in group.lb_endpoints] == [1, 3, 1]
+
+
+def test_an_endpoint_can_be_a_socket_in_the_file_system() -> None:
+    made = cluster_load_assignment("c", [Endpoint("unix:///run/app.sock", 0)])
+    assert as_json(made)["endpoints"][0]["lb_endpoints"][0]["endpoint"] == {
+        "address": {"pipe": {"path": "/run/app.sock"}}
+    }

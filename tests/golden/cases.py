@@ -1,0 +1,123 @@
+"""A golden case: a folder with what a user writes, and what comes of it for one proxy.
+
+config.yaml   as a user writes it; its first line says why the case exists
+proxy.yaml    `proxy`: role (sidecar unless told otherwise), labels; `workloads`: labels of the others by name;
+              `shows`: the names of the resources that xds.yaml is about, by type, with wildcards
+plan.yaml     the plan
+xds.yaml      the resources, without what every resource of the kind has (see `shortening`)
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lateen.api.config_set import ConfigSet
+from lateen.api.decode import decode_yaml
+from lateen.envoy.cache import ResourceCache
+from lateen.envoy.resources import resource_set
+from lateen.model.endpoint import Endpoint
+from lateen.model.proxy import Proxy, Role
+from lateen.model.registry import PortKey
+from lateen.model.service import Resolution, Service
+from lateen.model.snapshot import Inputs, Snapshot, first_snapshot
+from lateen.model.views import Views
+from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workloads import Workloads
+from lateen.plan import describe
+from lateen.plan.planner import build_plan
+from lateen.plan.types import ProxyPlan
+from lateen.xds.order import TYPES
+from lateen.xds.resources import ResourceSet
+from tests.envoy.acceptance import message
+from tests.golden.shortening import shortened
+
+HERE = Path(__file__).parent
+INPUTS = ("config.yaml", "proxy.yaml")
+OUTPUTS = ("plan.yaml", "xds.yaml")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder."""
+
+    folder: Path
+
+    @cached_property
+    def outputs(self) -> Mapping[str, str]:
+        """What is made of the inputs, by file."""
+        return {"plan.yaml": _yaml(describe.plan(self.plan)), "xds.yaml": _yaml(dict(self._shown()))}
+
+    @cached_property
+    def resources(self) -> ResourceSet:
+        """All resources of the proxy."""
+        return resource_set(self.plan, self._endpoints, ResourceCache())
+
+    @cached_property
+    def plan(self) -> ProxyPlan:
+        """The proxy's plan."""
+        views = Views(self._snapshot)
+        return build_plan(views.view_for(views.class_of(self._proxy)))
+
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        """The mesh of the case; Services get virtual addresses in the order of their hosts."""
+        decoded = decode_yaml((self.folder / "config.yaml").read_text(), "config.yaml")
+        assert not decoded.violations, "\n".join(map(str, decoded.violations))
+        config, workloads = ConfigSet(decoded.objects), Workloads().apply(self._workloads())
+        hosts = sorted(filter(None, map(_wanting, first_snapshot(Inputs(config)).services.values())))
+        addresses = {host: f"10.96.0.{number}" for number, host in enumerate(hosts, start=1)}
+        return first_snapshot(Inputs(config, workloads, addresses))
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        return dict(yaml.safe_load((self.folder / "proxy.yaml").read_text()))
+
+    @property
+    def _proxy(self) -> Proxy:
+        given = self._given["proxy"]
+        return Proxy(WorkloadKey("default", "proxy"), Role(given.get("role", "sidecar")), given.get("labels", {}))
+
+    def _workloads(self) -> Iterator[Workload]:
+        others = self._given.get("workloads", {})
+        for number, (name, labels) in enumerate(others.items(), start=10):
+            yield Workload(WorkloadKey("default", name), f"10.244.0.{number}", labels)
+
+    def _endpoints(self, host: str, port: int) -> tuple[Endpoint, ...]:
+        return self._snapshot.endpoints.get(PortKey(host, port), ())
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        for kind in TYPES:
+            patterns = self._given["shows"].get(kind.short.lower(), ())
+            found = {
+                name: shortened(message(made))
+                for name, made in self.resources.get(kind.url, {}).items()
+                if any(fnmatchcase(name, pattern) for pattern in patterns)
+            }
+            if found:
+                yield kind.short.lower(), found
+
+
+def cases() -> list[Case]:
+    """All cases, by name."""
+    return [Case(path.parent) for path in sorted(HERE.glob("*/config.yaml"))]
+
+
+def orphans() -> list[Path]:
+    """Files and folders that belong to no case."""
+    known = {HERE / case.folder.name / name for case in cases() for name in (*INPUTS, *OUTPUTS)}
+    return [path for path in sorted(HERE.glob("*/*")) if path not in known and path.parent.name != "__pycache__"]
+
+
+def _wanting(service: Service) -> str:
+    """Return a service's host if it has to be given an address."""
+    internal = service.resolution is Resolution.REGISTRY and not service.addresses and not service.headless
+    return service.host if internal else ""
+
+
+def _yaml(document: Any) -> str:
+    return yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
