@@ -10,6 +10,7 @@ from lateen.envoy.cache import ResourceCache
 from lateen.envoy.framing import frame, version
 from lateen.envoy.values import type_url
 from lateen.model.endpoint import Endpoint
+from lateen.model.proxy import Role
 from lateen.plan.types import Cluster, Discovery, ProxyPlan
 from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from lateen.xds.resources import Resource, ResourceSet
@@ -61,5 +62,5 @@ def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iter
         yield cache.listener(listeners.virtual_inbound, plan.inbound, plan.inbound_fallback, log)
     for gateway in plan.gateway:
         yield cache.listener(listeners.gateway_listener, gateway, log)
-    if plan.dns:
+    if plan.role is Role.SIDECAR:
         yield cache.listener(listeners.dns_listener, plan.dns, dns_upstream)
