@@ -11,7 +11,7 @@ from lateen.cli.references import parse_words
 
 
 @click.command("delete")
-@click.argument("words", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]", shell_complete=options.complete_reference)
+@click.argument("words", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]", shell_complete=options.complete_words)
 @options.files_option()
 @options.mesh_option
 @options.namespace_option()

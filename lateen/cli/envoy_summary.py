@@ -186,7 +186,7 @@ def _route_row(table: str, host: Json, route: Json) -> RouteRow:
         host.get("name", ""),
         _domains(host.get("domains", ())),
         _route_match(route.get("match", {})) if route else "",
-        _origin(route),
+        _origin(route, "virtual-service"),
         _route_destination(route),
     )
 
@@ -242,10 +242,11 @@ def _cluster_rows(cluster: Json) -> Iterator[ClusterRow]:
 def _cluster_row(cluster: Json) -> ClusterRow:
     name = cluster.get("name", "")
     kind = cluster.get("type") or cluster.get("cluster_type", {}).get("name") or "STATIC"
+    rule = _origin(cluster, "destination-rule")
     parsed = names.parse_cluster(name)
     if parsed is None:
-        return ClusterRow(name, None, "", "", kind, _origin(cluster))
-    return ClusterRow(parsed.host, parsed.port, parsed.subset, parsed.direction, kind, _origin(cluster))
+        return ClusterRow(name, None, "", "", kind, rule)
+    return ClusterRow(parsed.host, parsed.port, parsed.subset, parsed.direction, kind, rule)
 
 
 def _endpoint_rows(cluster: Json) -> Iterator[EndpointRow]:
@@ -271,13 +272,13 @@ def _endpoint_row(cluster: str, host: Json) -> EndpointRow:
     )
 
 
-def _origin(item: Json) -> str:
-    """Name the object that a route or cluster came from as `name.namespace`, from the path in its metadata."""
+def _origin(item: Json, kind: str) -> str:
+    """Name the object of a kind that a route or cluster came from as `name.namespace`, by the path in its metadata."""
     path = item.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config", "")
     parts = path.strip("/").split("/")
-    if "namespaces" not in parts or len(parts) < parts.index("namespaces") + 4:
+    if len(parts) < 4 or parts[-4] != "namespaces" or parts[-2] != kind:
         return ""
-    return f"{parts[-1]}.{parts[parts.index('namespaces') + 1]}"
+    return f"{parts[-1]}.{parts[-3]}"
 
 
 def _number_first(name: str) -> tuple[int, int, str]:

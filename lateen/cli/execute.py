@@ -6,17 +6,17 @@ from pathlib import Path
 import click
 
 from lateen.cli import client, options
-from lateen.cli.failures import BadInput, Failed
+from lateen.cli.failures import Failed
 from lateen.cli.logs import choose_container, find_workload
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("exec")
 @options.mesh_option
 @options.namespace_option()
 @click.option("-c", "--container", help="Take the environment of this container's process; app, proxy or a name.")
 @click.option("-i", "-t", "-it", "ignored", is_flag=True, hidden=True)
 @options.workload_argument()
-@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…")
 def command(
     *,
     mesh: str | None,
@@ -24,7 +24,7 @@ def command(
     container: str | None,
     ignored: bool,
     workload: str,
-    arguments: tuple[str, ...],
+    words: tuple[str, ...],
 ) -> None:
     """Run a command inside the network of WORKLOAD: its address, its sidecar, its DNS. Files are the machine's own.
 
@@ -37,9 +37,6 @@ def command(
     row = find_workload(api, workload, namespace)
     if row["holder_pid"] is None:
         raise Failed(f"{row['name']}.{row['namespace']} has no network yet ({row['status']}); try again")
-    words = arguments[1:] if arguments[0] == "--" else arguments
-    if not words:
-        raise BadInput(f"no command given; write `lateen exec {workload} -- CMD…`")
     _become(row["holder_pid"], words, _environment(row, container))
 
 

@@ -11,7 +11,7 @@ from lateen.cli.references import parse
 
 
 @click.command("get")
-@click.argument("kind", shell_complete=options.complete_reference)
+@click.argument("kind", shell_complete=options.complete_words)
 @click.argument("name", required=False, shell_complete=options.complete_object)
 @options.mesh_option
 @options.namespace_option()

@@ -93,8 +93,6 @@ def _ended(run: Callable[[], object]) -> int:
         return _failed(error)
     except (click.Abort, KeyboardInterrupt):
         return failures.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
     except Exception as error:
         return _broken(error)
     return outcome if isinstance(outcome, int) else 0
@@ -124,12 +122,6 @@ def _broken(error: Exception) -> int:
     cause = f"{type(error).__name__}: {error}"
     click.echo(_red("error: ") + f"lateen has a defect here ({cause}); LATEEN_DEBUG=1 shows where", err=True)
     return failures.FAILED
-
-
-def _reader_left() -> int:
-    """End quietly when whoever reads our output (`| head`) has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _red(text: str) -> str:

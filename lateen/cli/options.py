@@ -50,6 +50,16 @@ def complete_object(ctx: click.Context, param: click.Parameter, incomplete: str)
     return _words("objects", ctx, incomplete, kind=kind, namespace=ctx.params.get("namespace"))
 
 
+def complete_words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete `KIND NAME…` or `KIND/NAME…`, whichever the user has begun."""
+    if "/" in incomplete:
+        return complete_reference(ctx, param, incomplete)
+    words = ctx.params.get("words") or ()
+    if not words or "/" in words[0]:
+        return complete_kind(ctx, param, incomplete)
+    return _words("objects", ctx, incomplete, kind=words[0], namespace=ctx.params.get("namespace"))
+
+
 def complete_reference(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete `KIND/NAME`: first the kind, then the name."""
     kind, slash, name = incomplete.partition("/")

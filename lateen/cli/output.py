@@ -77,8 +77,3 @@ def _line(cells: Sequence[str], widths: Sequence[int], styles: Sequence[dict[str
 def _style(cell: str) -> dict[str, Any]:
     word = cell.partition(" ")[0].partition(":")[0].lower()
     return {"fg": _COLOURS[word]} if word in _COLOURS else {}
-
-
-def as_rows(items: Iterable[dict[str, Any]], *keys: str) -> list[list[object]]:
-    """Pick the same keys of every item, in order."""
-    return [[item.get(key) for key in keys] for item in items]

@@ -22,8 +22,8 @@ class ProxyDoor(Protocol):
     def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
         """Take up a proxy that opened a stream.
 
-        Raises `NotPermitted` for a proxy that is not of this mesh, `ProtocolError` for a node that cannot be understood,
-        `Unavailable` when it should come back later.
+        Raises `NotPermitted` for a proxy that is not of this mesh, `ProtocolError` for a node that cannot be
+        understood, `Unavailable` when it should come back later.
         """
         ...
 

@@ -50,8 +50,9 @@ _WORST_FIRST = (State.ERROR, State.STALE, State.SYNCED, State.NOT_SENT)
 class ResourceStatus:
     """How a proxy stands in one type.
 
-    `sent` and `acked` are generations (-1: none). `seconds` is the age of the last acknowledgement, or of what is out and not
-    acknowledged yet; None if nothing was ever sent. `message` and `rejected` tell what the proxy refuses, if it does.
+    `sent` and `acked` are generations (-1: none). `seconds` is the age of the last acknowledgement, or of what is out
+    and not acknowledged yet; None if nothing was ever sent. `message` and `rejected` tell what the proxy refuses, if
+    it does.
     """
 
     short: str
@@ -223,7 +224,10 @@ class Pushes:
         return self._connections
 
     def connect(self, proxy: Hashable, outlet: Outlet) -> Connection:
-        """Take up a proxy; it is told nothing before it is placed in a class. An older stream of the same proxy is closed."""
+        """Take up a proxy, which is told nothing before it is placed in a class.
+
+        An older stream of the same proxy is closed.
+        """
         older = self._connections.get(proxy)
         if older is not None:
             self.disconnect(older)
@@ -281,7 +285,10 @@ class Pushes:
         generation: int,
         type_url: str = order.ENDPOINT,
     ) -> None:
-        """Change a few resources (None: gone) of one type in these classes; those without a published version are passed over."""
+        """Change a few resources (None: gone) of one type in these classes.
+
+        Classes for which nothing has been published are passed over.
+        """
         patch = Patch(type_url, resources)
         for class_key in class_keys:
             group = self._groups.get(class_key)
@@ -289,7 +296,10 @@ class Pushes:
                 self._push(group, self._versions.patched(group.version, patch, generation), generation)
 
     def reached(self, generation: int) -> None:
-        """Note that every class is to have what changes up to this generation mean for it: those not published again are unaffected."""
+        """Note that all that changes up to this generation mean for any class has been published.
+
+        Classes that were not published again are unaffected by them.
+        """
         for group in self._groups.values():
             group.generation = max(group.generation, generation)
         self._review_waits()
@@ -326,7 +336,7 @@ class Pushes:
         ]
 
     def unsettled(self, generation: int, among: Collection[Hashable] | None = None) -> list[Connection]:
-        """Return the connected proxies (of those named) that have not acknowledged all changes up to this generation."""
+        """Return the connected proxies (of those named) that lack some change up to this generation."""
         chosen = self._connections.values() if among is None else map(self._connections.get, among)
         return [connection for connection in chosen if connection is not None and not connection.settled(generation)]
 

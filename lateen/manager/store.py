@@ -2,7 +2,8 @@
 
 Two layers meet here by object. The last writer wins: what is applied wins over the file as it stands, and a file that
 says something else about the object from then on wins over what was applied before. A deleted object that a file still
-holds stays away until the file says something else about it. Each step answers with the changes for the control loop.
+holds stays away until the file says something else about it. An object that a file spoils stays as it last was, also
+over a restart. Each step answers with the changes for the control loop.
 """
 
 import hashlib
@@ -22,10 +23,9 @@ from lateen.errors import ConfigRejected
 
 Item = ConfigObject[Struct]
 Record = Mapping[str, str | int]
-"""One applied object or deletion in words that JSON knows."""
+"""One thing that must survive a restart, in words that JSON knows."""
 
 SCALABLE: Final = ("Deployment", "StatefulSet")
-_DELETED: Final = ""
 
 
 class Persistence(Protocol):
@@ -83,6 +83,14 @@ class ObjectStatus:
     refused: tuple[Violation, ...] = ()
 
 
+class _Layer(StrEnum):
+    """Why a record is kept."""
+
+    APPLIED = "applied"
+    DELETED = "deleted"
+    LAST_GOOD = "last good"
+
+
 @dataclass(frozen=True, slots=True)
 class _Claim:
     """What was applied for one key, or (no object) that it was deleted; `over` digests what the files said then."""
@@ -101,10 +109,18 @@ class Store:
     _claims: dict[ObjectKey, _Claim] = field(default_factory=dict)
     _file_violations: tuple[Violation, ...] = ()
     _refused: dict[str, tuple[Violation, ...]] = field(default_factory=dict)
+    _last_good: dict[str, tuple[Item, ...]] = field(default_factory=dict)
+    _saved: Sequence[Record] = ()
 
     def load(self) -> tuple[Change, ...]:
-        """Take up what was applied before a restart. Call it first; records that can be read no more are left out."""
-        self._claims = dict(filter(None, map(_read_record, self.persistence.load())))
+        """Take up what was known before a restart. Call it first; records that can be read no more are left out."""
+        self._saved = self.persistence.load()
+        for record in self._saved:
+            item = _recorded_object(record)
+            if record["layer"] == _Layer.DELETED or (record["layer"] == _Layer.APPLIED and item is not None):
+                self._claims[_recorded_key(record)] = _Claim(item, str(record["over"]))
+            elif item is not None:
+                self._last_good[item.source.file] = (*self._last_good.get(item.source.file, ()), item)
         return tuple(Upsert(claim.object) for claim in self._claims.values() if claim.object is not None)
 
     def read_files(self, files: Mapping[str, Decoded]) -> tuple[Change, ...]:
@@ -113,8 +129,9 @@ class Store:
         The first reading must come as one call: of objects that two files hold, the one of the first file counts, files
         in the order of their names.
         """
-        self._files = {name: said for name, said in {**self._files, **files}.items() if said != Decoded()}
-        together = decode.combine(self._files[name] for name in sorted(self._files))
+        said = {name: _with_last_good(decoded, self._before(name)) for name, decoded in files.items()}
+        now = {name: decoded for name, decoded in {**self._files, **said}.items() if decoded != Decoded()}
+        together = decode.combine(now[name] for name in sorted(now))
         written = {item.key: item for item in together.objects}
         touched = [key for key in self._written | written if self._written.get(key) != written.get(key)]
         before = self._effective(touched)
@@ -122,7 +139,7 @@ class Store:
         for key in touched:
             _age_claim(claims, key, written.get(key))
             self._refused.pop(str(key), None)
-        self._commit(claims)
+        self._commit(claims, now)
         self._written, self._file_violations = written, together.violations
         return self._changes(before)
 
@@ -132,7 +149,7 @@ class Store:
         outcomes = tuple(_applied(item, before[item.key], decoded) for item in decoded.objects)
         changed = {item.key for item in decoded.objects if item != before[item.key]}
         claims = {item.key: self._claim(item.key, item) for item in decoded.objects if item.key in changed}
-        self._commit({**self._claims, **claims})
+        self._commit({**self._claims, **claims}, self._files)
         self._refused.update(_by_subject(decoded.errors))
         for item in decoded.objects:
             self._refused.pop(str(item.key), None)
@@ -147,7 +164,7 @@ class Store:
             claims.pop(key, None)
             if key in self._written:
                 claims[key] = self._claim(key, None)
-        self._commit(claims)
+        self._commit(claims, self._files)
         return Edit(tuple(self._deleted(key, before[key]) for key in keys), self._changes(before))
 
     def scale(self, key: ObjectKey, replicas: int) -> Edit:
@@ -199,11 +216,17 @@ class Store:
     def _claim(self, key: ObjectKey, item: Item | None) -> _Claim:
         return _Claim(item, _digest(self._written.get(key)))
 
-    def _commit(self, claims: dict[ObjectKey, _Claim]) -> None:
-        """Let the claims count once they are safe: after a failed save nothing has changed."""
-        if claims != self._claims:
-            self.persistence.save([_record(key, claim) for key, claim in sorted(claims.items(), key=_key_of)])
-        self._claims = claims
+    def _before(self, file: str) -> tuple[Item, ...]:
+        """List what a file said last; before it was read, what was kept of it over a restart."""
+        known = self._files.get(file)
+        return self._last_good.pop(file, ()) if known is None else known.objects
+
+    def _commit(self, claims: dict[ObjectKey, _Claim], files: dict[str, Decoded]) -> None:
+        """Let claims and files count once what must survive is safe: after a failed save nothing has changed."""
+        records = list(_records(claims, files))
+        if records != self._saved:
+            self.persistence.save(records)
+        self._saved, self._claims, self._files = records, claims, files
 
     def _deleted(self, key: ObjectKey, before: Item | None) -> Outcome:
         if before is None:
@@ -266,30 +289,53 @@ def _digest(item: Item | None) -> str:
     return "" if item is None else hashlib.sha256(item.body).hexdigest()[:24]
 
 
-def _key_of(entry: tuple[ObjectKey, _Claim]) -> ObjectKey:
-    return entry[0]
+def _with_last_good(now: Decoded, before: tuple[Item, ...]) -> Decoded:
+    """Add what a file said before about the objects that it spoils now."""
+    present = {item.key for item in now.objects}
+    kept = (item for item in before if item.key not in present and _is_spoilt(item.key, now))
+    return replace(now, objects=(*now.objects, *kept))
 
 
-def _record(key: ObjectKey, claim: _Claim) -> Record:
-    source = claim.object.source if claim.object is not None else Source()
+def _is_spoilt(key: ObjectKey, now: Decoded) -> bool:
+    """Tell whether a file has faults that are, or without a name may be, about an object."""
+    subjects = {violation.subject for violation in now.errors}
+    return str(key) in subjects or any(" " not in subject for subject in subjects)
+
+
+def _records(claims: Mapping[ObjectKey, _Claim], files: Mapping[str, Decoded]) -> Iterator[Record]:
+    """Yield what must survive a restart: claims, and what files do not say in valid words any more."""
+    for key in sorted(claims):
+        claim = claims[key]
+        layer = _Layer.DELETED if claim.object is None else _Layer.APPLIED
+        yield _record(layer, key, claim.object, claim.over)
+    for name in sorted(files):
+        for item in files[name].objects:
+            if _is_spoilt(item.key, files[name]):
+                yield _record(_Layer.LAST_GOOD, item.key, item)
+
+
+def _record(layer: _Layer, key: ObjectKey, item: Item | None, over: str = "") -> Record:
+    source = item.source if item is not None else Source()
     return {
+        "layer": layer.value,
         "group": key.group,
         "kind": key.kind,
         "namespace": key.namespace,
         "name": key.name,
-        "body": _DELETED if claim.object is None else claim.object.body.decode(),
+        "body": item.body.decode() if item is not None else "",
         "file": source.file,
         "line": source.line,
-        "over": claim.over,
+        "over": over,
     }
 
 
-def _read_record(record: Record) -> tuple[ObjectKey, _Claim] | None:
-    """Read a record back; None for one that this release does not accept any more."""
-    key = ObjectKey(*(str(record[part]) for part in ("group", "kind", "namespace", "name")))
-    body = str(record["body"])
-    if body == _DELETED:
-        return key, _Claim(None, str(record["over"]))
+def _recorded_key(record: Record) -> ObjectKey:
+    return ObjectKey(*(str(record[part]) for part in ("group", "kind", "namespace", "name")))
+
+
+def _recorded_object(record: Record) -> Item | None:
+    """Read a record's object back; None where it has none, or one that this release does not accept any more."""
+    if not record["body"]:
+        return None
     source = Source(str(record["file"]), int(record["line"]))
-    objects = decode.decode_mapping(json.loads(body), source).objects
-    return (objects[0].key, _Claim(objects[0], str(record["over"]))) if objects else None
+    return next(iter(decode.decode_mapping(json.loads(str(record["body"])), source).objects), None)

@@ -8,28 +8,26 @@ are for machines.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-from lateen.api import decode, kinds
-from lateen.api.decode import DEFAULT_NAMESPACE, Decoded
-from lateen.api.kinds import Kind
-from lateen.api.objects import ObjectKey
+from lateen.api import kinds
+from lateen.api.decode import DEFAULT_NAMESPACE
 from lateen.errors import ConfigRejected, LateenError, NotPermitted, ProtocolError, Unavailable
 from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus
 from lateen.manager.store import SCALABLE, Edit, Store
-from lateen.serving import answers, envoy_admin, metrics
+from lateen.serving import answers, envoy_admin, metrics, requests
 from lateen.serving.ports import Loop, MeshFacts, Origins, Proxies, WorkloadRow, Workloads
+from lateen.serving.requests import Refusal
 
 _log = logging.getLogger(__name__)
 
 _LARGEST_BODY_BYTES: Final = 64 * 1024 * 1024
-_LONGEST_WAIT_SECONDS: Final = 3600.0
 _ALL: Final = "all"
 _STATUSES: Final[tuple[tuple[type[LateenError], int], ...]] = (
     (ConfigRejected, 422),
@@ -37,14 +35,6 @@ _STATUSES: Final[tuple[tuple[type[LateenError], int], ...]] = (
     (NotPermitted, 403),
     (Unavailable, 503),
 )
-
-
-class _Refusal(LateenError):
-    """A request that cannot be served as asked, with the status that says why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +103,12 @@ class Api:
         return web.json_response({"workloads": self._workloads_json(rows)})
 
     async def _find(self, request: web.Request) -> web.Response:
-        rows = self._found(_needed(request, "reference"), request.query.get("namespace", ""))
+        rows = self._found(requests.needed(request, "reference"), request.query.get("namespace", ""))
         return web.json_response({"workloads": self._workloads_json(rows)})
 
     async def _list_objects(self, request: web.Request) -> web.Response:
-        word, name = _needed(request, "kind"), request.query.get("name")
-        row = None if word == _ALL else _kind(word)
+        word, name = requests.needed(request, "kind"), request.query.get("name")
+        row = None if word == _ALL else requests.kind_of(word)
         namespace = request.query.get("namespace") if row is None or row.namespaced else None
         found = [
             answers.config_object(status, self.loop.changed_at.get(status.object.key, 0))
@@ -128,38 +118,43 @@ class Api:
             and name in (None, status.object.name)
         ]
         if name is not None and not found:
-            raise _Refusal(404, f"{word} '{name}' does not exist{_in(namespace)}")
+            raise Refusal(404, f"{word} '{name}' does not exist{_in(namespace)}")
         return web.json_response({"objects": found})
 
     async def _apply(self, request: web.Request) -> web.Response:
-        return self._submitted(self.store.apply(_documents(await _body(request))))
+        return self._submitted(self.store.apply(requests.documents(await requests.body_of(request))))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await requests.body_of(request)
         if "objects" in body:
-            keys = [_key(_text(each, "kind"), _text(each, "name"), each.get("namespace")) for each in body["objects"]]
+            keys = [
+                requests.key_of(requests.text(each, "kind"), requests.text(each, "name"), each.get("namespace"))
+                for each in body["objects"]
+            ]
         else:
-            decoded = _documents(body)
+            decoded = requests.documents(body)
             if decoded.errors:
                 raise ConfigRejected("not deleted: the files are not valid", decoded.errors)
             keys = [item.key for item in decoded.objects]
         return self._submitted(self.store.delete(keys))
 
     async def _scale(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await requests.body_of(request)
         replicas = body.get("replicas")
         if not isinstance(replicas, int) or replicas < 0:
             raise ProtocolError(f"replicas is {replicas!r}; it must be a whole number, 0 or more")
         words = (body["kind"],) if body.get("kind") else SCALABLE
-        keys = [_key(word, _text(body, "name"), body.get("namespace")) for word in words]
+        keys = [requests.key_of(word, requests.text(body, "name"), body.get("namespace")) for word in words]
         key = next((key for key in keys if self.store.get(key) is not None), keys[0])
         return self._submitted(self.store.scale(key, replicas))
 
     async def _wait(self, request: web.Request) -> web.Response:
-        key = _key(_needed(request, "kind"), _needed(request, "name"), request.query.get("namespace"))
+        key = requests.key_of(
+            requests.needed(request, "kind"), requests.needed(request, "name"), request.query.get("namespace")
+        )
         if self.store.get(key) is None:
-            raise _Refusal(404, f"{key} does not exist")
-        verdict = await self.liveness.wait(key, _seconds(request.query.get("timeout", "30")))
+            raise Refusal(404, f"{key} does not exist")
+        verdict = await self.liveness.wait(key, requests.seconds(request.query.get("timeout", "30")))
         return web.json_response(answers.verdict(key, verdict, self._statuses()))
 
     async def _list_proxies(self, request: web.Request) -> web.Response:
@@ -175,10 +170,10 @@ class Api:
     async def _envoy(self, request: web.Request) -> web.Response:
         page = request.match_info["page"]
         if page not in envoy_admin.PAGES:
-            raise _Refusal(404, f"there is no page {page}; there are {', '.join(envoy_admin.PAGES)}")
-        row = self._found(_needed(request, "reference"), request.query.get("namespace", ""))[0]
+            raise Refusal(404, f"there is no page {page}; there are {', '.join(envoy_admin.PAGES)}")
+        row = self._found(requests.needed(request, "reference"), request.query.get("namespace", ""))[0]
         if not row.admin_socket:
-            raise _Refusal(404, f"{row.name}.{row.namespace} has no proxy")
+            raise Refusal(404, f"{row.name}.{row.namespace} has no proxy")
         content = await envoy_admin.read(row.admin_socket, page)
         return web.Response(body=content, content_type="application/json")
 
@@ -217,12 +212,12 @@ class Api:
         """List what a reference means; of several namespaces the default one is meant, if it is among them."""
         rows = list(self.workloads.find(reference, namespace))
         if not rows:
-            raise _Refusal(404, f"there is no workload '{reference}'{_in(namespace)}; `lateen ps` lists what there is")
+            raise Refusal(404, f"there is no workload '{reference}'{_in(namespace)}; `lateen ps` lists what there is")
         namespaces = sorted({row.namespace for row in rows})
         if len(namespaces) == 1:
             return rows
         if DEFAULT_NAMESPACE not in namespaces:
-            raise _Refusal(409, f"'{reference}' is in several namespaces; choose with -n: {', '.join(namespaces)}")
+            raise Refusal(409, f"'{reference}' is in several namespaces; choose with -n: {', '.join(namespaces)}")
         return [row for row in rows if row.namespace == DEFAULT_NAMESPACE]
 
     def _workloads_json(self, rows: list[WorkloadRow]) -> list[answers.Json]:
@@ -261,70 +256,13 @@ async def _errors_as_json(request: web.Request, handler: Callable[[web.Request],
 
 
 def _status(error: LateenError) -> int:
-    if isinstance(error, _Refusal):
+    if isinstance(error, Refusal):
         return error.status
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def _error(status: int, message: str, details: list[str] | None = None) -> web.Response:
     return web.json_response({"error": {"message": message, "details": details or []}}, status=status)
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise ProtocolError("the body must be a JSON object")
-    return body
-
-
-def _documents(body: Mapping[str, Any]) -> Decoded:
-    """Decode the `documents` of a request: texts with the names of the files that they are from."""
-    documents = body.get("documents")
-    if not isinstance(documents, list) or not all(isinstance(each, dict) for each in documents):
-        raise ProtocolError('documents must be a list of {"file": name, "text": YAML}')
-    namespace = body.get("namespace") or DEFAULT_NAMESPACE
-    return decode.combine(
-        decode.decode_yaml(_text(each, "text"), str(each.get("file", "")), namespace) for each in documents
-    )
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    if not isinstance(value, str):
-        raise ProtocolError(f"{name} is {value!r}; it must be a text")
-    return value
-
-
-def _needed(request: web.Request, name: str) -> str:
-    value = request.query.get(name)
-    if not value:
-        raise ProtocolError(f"{request.path} needs ?{name}=")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        return min(max(0.0, float(text)), _LONGEST_WAIT_SECONDS)
-    except ValueError:
-        raise ProtocolError(f"timeout is {text!r}; it must be a number of seconds") from None
-
-
-def _kind(word: str) -> Kind:
-    row = kinds.of_word(word)
-    if row is None:
-        near = kinds.near_words(word)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`lateen kinds` lists what there is"
-        raise _Refusal(400, f"there is no kind '{word}'; {hint}")
-    return row
-
-
-def _key(word: str, name: str, namespace: str | None) -> ObjectKey:
-    row = _kind(word)
-    home = (namespace or DEFAULT_NAMESPACE) if row.namespaced else ""
-    return ObjectKey(row.group, row.kind, home, name)
 
 
 def _in(namespace: str | None) -> str:

@@ -62,9 +62,7 @@ class DiscoveryServer:
         self._budget = Budget(BUDGET_BYTES)
         self._server = grpc.aio.server(options=OPTIONS)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),)
-        )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
 
     async def start(self, socket: Path | None = None, address: str | None = None) -> int:
         """Listen on a unix socket, on `host:port`, or on both; return the port (0 if there is none).
@@ -84,18 +82,9 @@ class DiscoveryServer:
 
     async def _serve(self, _requests: AsyncIterator[bytes], context: _Context) -> None:
         """Serve one stream from its first request to its end."""
-        data = await context.read()
-        if not isinstance(data, bytes):
-            return
         outlet = StreamOutlet(context, self._responses, self._budget)
         try:
-            request = _parse(data)
-            connection = self._door.connect(_node_identity(request), outlet)
-            try:
-                await _converse(connection, context, request)
-            finally:
-                outlet.end()
-                self._door.disconnect(connection)
+            await self._converse(context, outlet)
         except LateenError as error:
             _log.warning("turned away %s: %s", context.peer(), error)
             await context.abort(_status_code(error), str(error))
@@ -104,19 +93,42 @@ class DiscoveryServer:
                 raise
             await context.abort(grpc.StatusCode.ABORTED, outlet.reason)
 
-
-async def _converse(connection: Connection, context: _Context, request: Any) -> None:
-    while True:
-        for event in events(request):
-            connection.receive(event)
-        data = await context.read()
-        if not isinstance(data, bytes):
+    async def _converse(self, context: _Context, outlet: "StreamOutlet") -> None:
+        request = await _next_request(context)
+        if request is None:
             return
-        request = _parse(data)
+        connection = self._door.connect(_node_identity(request), outlet)
+        try:
+            while request is not None:
+                _pass_on(request, connection)
+                request = None  # the first one is large, and it may be long before the next comes
+                request = await _next_request(context)
+        finally:
+            outlet.end()
+            self._door.disconnect(connection)
+
+
+async def _next_request(context: _Context) -> Any:
+    """Return the next request, None at the end of the stream."""
+    data = await context.read()
+    if not isinstance(data, bytes):
+        return None
+    try:
+        return discovery_pb2.DeltaDiscoveryRequest.FromString(data)
+    except DecodeError as error:
+        raise ProtocolError("request is not an envoy.service.discovery.v3.DeltaDiscoveryRequest") from error
+
+
+def _pass_on(request: Any, connection: Connection) -> None:
+    for event in events(request):
+        connection.receive(event)
 
 
 def events(request: Any) -> Iterator[Event]:
-    """Read the events in a `DeltaDiscoveryRequest`: what is asked for comes first, so that an acknowledgement can answer all of it."""
+    """Read the events in a `DeltaDiscoveryRequest`.
+
+    What is asked for comes before the acknowledgement, so that one response can answer it.
+    """
     url, nonce = request.type_url, request.response_nonce
     if not nonce or request.resource_names_subscribe or request.resource_names_unsubscribe:
         yield Subscribe(
@@ -126,18 +138,7 @@ def events(request: Any) -> Iterator[Event]:
             dict(request.initial_resource_versions),
         )
     if nonce:
-        yield (
-            Nack(url, nonce, request.error_detail.message)
-            if request.HasField("error_detail")
-            else Ack(url, nonce)
-        )
-
-
-def _parse(data: bytes) -> Any:
-    try:
-        return discovery_pb2.DeltaDiscoveryRequest.FromString(data)
-    except DecodeError as error:
-        raise ProtocolError("request is not an envoy.service.discovery.v3.DeltaDiscoveryRequest") from error
+        yield (Nack(url, nonce, request.error_detail.message) if request.HasField("error_detail") else Ack(url, nonce))
 
 
 def _node_identity(request: Any) -> NodeIdentity:
@@ -152,9 +153,7 @@ def _node_identity(request: Any) -> NodeIdentity:
 def _status_code(error: LateenError) -> grpc.StatusCode:
     if isinstance(error, NotPermitted):
         return grpc.StatusCode.PERMISSION_DENIED
-    return (
-        grpc.StatusCode.INVALID_ARGUMENT if isinstance(error, ProtocolError) else grpc.StatusCode.UNAVAILABLE
-    )
+    return grpc.StatusCode.INVALID_ARGUMENT if isinstance(error, ProtocolError) else grpc.StatusCode.UNAVAILABLE
 
 
 class Responses:
@@ -170,9 +169,7 @@ class Responses:
             envelope = discovery_pb2.DeltaDiscoveryResponse(
                 type_url=delta.type_url, removed_resources=delta.removed, nonce=delta.nonce
             )
-            known = b"".join(
-                (envelope.SerializeToString(), *(resource.frame for resource in delta.resources))
-            )
+            known = b"".join((envelope.SerializeToString(), *(resource.frame for resource in delta.resources)))
             self._encoded[delta] = known
         return known
 
@@ -186,7 +183,10 @@ class Budget:
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size_bytes: int) -> int:
-        """Wait for one's turn; return what is to be given back. A size above the limit waits until nothing else is on its way."""
+        """Wait for one's turn; return what is to be given back.
+
+        A size above the limit waits until nothing else is on its way.
+        """
         size_bytes = min(size_bytes, self._limit_bytes)
         if self._free_bytes >= size_bytes and not self._queue:
             self._free_bytes -= size_bytes

@@ -190,6 +190,21 @@ def test_faults_of_a_file_are_shown_with_the_object_that_they_keep_old() -> None
     assert mesh.store.status(A).refused == broken.violations == mesh.store.violations()
 
 
+@pytest.mark.parametrize("broken", ["apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: 7\n", "{"])
+def test_what_a_file_spoils_stays_as_it_was_also_over_a_restart(broken: str) -> None:
+    mesh = Mesh()
+    mesh.files_say("mesh.yaml", a="good")
+    mesh.files["mesh.yaml"] = decode.decode_yaml(broken, "mesh.yaml")
+    assert mesh.store.read_files(mesh.files) == ()
+    for _ in range(2):
+        mesh.restart()
+        assert mesh.values == {"a": "good"}
+        assert mesh.store.violations() != ()
+    mesh.files_say("mesh.yaml", b="repaired")
+    assert mesh.values == {"b": "repaired"}
+    assert mesh.memory.records == []
+
+
 def test_of_two_files_with_one_object_the_first_by_name_counts_and_the_other_is_told() -> None:
     mesh = Mesh()
     mesh.files_say("b.yaml", a="from b")

@@ -122,7 +122,9 @@ class SmallMesh:
 
     def __post_init__(self) -> None:
         self.store = Store(NoRecords())
-        self.loop.submit(self.store.read_files({"/etc/mesh/mesh.yaml": decode.decode_yaml(CONFIG, "/etc/mesh/mesh.yaml")}))
+        self.loop.submit(
+            self.store.read_files({"/etc/mesh/mesh.yaml": decode.decode_yaml(CONFIG, "/etc/mesh/mesh.yaml")})
+        )
         self.workloads.rows = [workload("reviews-v1-1"), workload("ratings-v1-1", is_ready=False)]
         self.proxies.found = [synced("reviews-v1-1.default"), refusing("ratings-v1-1.default")]
 

@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.serving.small_mesh import VIRTUAL_SERVICE, SmallMesh, workload
 
 from lateen.serving import api
+from tests.serving.small_mesh import VIRTUAL_SERVICE, SmallMesh, workload
 
 
 @pytest.fixture
@@ -110,9 +110,7 @@ async def test_waiting_tells_who_has_not_acknowledged(client: aiohttp.ClientSess
     mesh.loop.late = ("ratings-v1-1.default",)
     verdict = await ask(client, "/v1/wait", kind="vs", name="reviews", timeout="0.1")
     assert verdict["is_live"] is False
-    assert verdict["unsettled"] == [
-        {"proxy": "ratings-v1-1.default", "state": "error", "message": "RDS was refused"}
-    ]
+    assert verdict["unsettled"] == [{"proxy": "ratings-v1-1.default", "state": "error", "message": "RDS was refused"}]
 
 
 async def test_waiting_does_not_ask_proxies_that_cannot_see_the_object(
@@ -124,9 +122,7 @@ async def test_waiting_does_not_ask_proxies_that_cannot_see_the_object(
     assert (verdict["is_live"], verdict["acknowledged"]) == (True, 1)
 
 
-async def test_waiting_for_a_deployment_waits_for_its_workloads(
-    client: aiohttp.ClientSession, mesh: SmallMesh
-) -> None:
+async def test_waiting_for_a_deployment_waits_for_its_workloads(client: aiohttp.ClientSession, mesh: SmallMesh) -> None:
     await post(client, "/v1/scale", name="reviews-v1", replicas=3)
     mesh.workloads.rows.append(workload("reviews-v1-2", is_ready=False))
     verdict = await ask(client, "/v1/wait", kind="deploy", name="reviews-v1", timeout="0.05")
@@ -161,9 +157,7 @@ async def test_completion_words(client: aiohttp.ClientSession) -> None:
     assert (await ask(client, "/v1/words/objects", kind="svc"))["words"] == ["reviews"]
 
 
-async def test_a_proxy_tells_what_it_runs(
-    client: aiohttp.ClientSession, mesh: SmallMesh, tmp_path: Path
-) -> None:
+async def test_a_proxy_tells_what_it_runs(client: aiohttp.ClientSession, mesh: SmallMesh, tmp_path: Path) -> None:
     async def dump(request: web.Request) -> web.Response:
         return web.json_response({"asked": request.path_qs})
 
@@ -196,7 +190,11 @@ async def test_health_readiness_and_metrics(client: aiohttp.ClientSession, mesh:
 
 REFUSALS = {
     "an unknown kind": ("/v1/objects?kind=vss", 400, "there is no kind 'vss'; did you mean vs"),
-    "no such object": ("/v1/objects?kind=vs&name=x&namespace=default", 404, "vs 'x' does not exist in namespace 'default'"),
+    "no such object": (
+        "/v1/objects?kind=vs&name=x&namespace=default",
+        404,
+        "vs 'x' does not exist in namespace 'default'",
+    ),
     "no such workload": ("/v1/find?reference=x", 404, "there is no workload 'x'; `lateen ps` lists what there is"),
     "nothing to wait for": ("/v1/wait?kind=vs&name=x", 404, "VirtualService default/x does not exist"),
     "no such page": ("/v1/envoy/quitquitquit?reference=reviews-v1", 404, "there is no page quitquitquit"),

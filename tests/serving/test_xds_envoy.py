@@ -18,8 +18,8 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401  (its name is looked up when the listener is read)
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: F401
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from lateen.manager.pushes import Pushes, State
 from lateen.serving.xds import DiscoveryServer
@@ -29,6 +29,8 @@ from lateen.xds.resources import Resource, ResourceSet
 pytestmark = pytest.mark.live
 
 LIMIT_SECONDS = 20
+EXTENSIONS = (router_pb2.Router, http_connection_manager_pb2.HttpConnectionManager)
+"""Messages that are looked up by name when a listener is read."""
 ADS = {"ads": {}, "resource_api_version": "V3"}
 MESSAGES = {
     order.CLUSTER: cluster_pb2.Cluster,
@@ -61,10 +63,9 @@ def endpoints(name: str, port: int) -> Resource:
 
 def listener(name: str, socket: Path, route: str) -> Resource:
     connections = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "rds": {"route_config_name": route, "config_source": ADS},
-        "http_filters": [
+        "@type":
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name, "rds": {"route_config_name": route, "config_source": ADS}, "http_filters": [
             {
                 "name": "router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -72,7 +73,9 @@ def listener(name: str, socket: Path, route: str) -> Resource:
         ],
     }
     chain = {"filters": [{"name": "hcm", "typed_config": connections}]}
-    return resource(order.LISTENER, {"name": name, "address": {"pipe": {"path": str(socket)}}, "filter_chains": [chain]})
+    return resource(
+        order.LISTENER, {"name": name, "address": {"pipe": {"path": str(socket)}}, "filter_chains": [chain]}
+    )
 
 
 def route(name: str, cluster: str) -> Resource:
@@ -189,7 +192,8 @@ async def test_a_real_envoy_takes_refuses_and_comes_back(tmp_path: Path) -> None
             await until(lambda: pushes.connections and len(pushes.statuses()[0].types) == 4 and not pushes.unsettled(1))
             assert recorder.sent == ["CDS +a", "EDS +a", "LDS +l", "RDS +r"]
 
-            # One of three clusters cannot be; the two others land, the bad one is named, and its endpoints can still change.
+            # One of three clusters cannot be; the two others land, the bad one is named, and its
+            # endpoints can still change.
             bad = cluster("bad", connect_timeout="-1s")
             more = [*first, (order.CLUSTER, cluster("b")), (order.CLUSTER, bad), (order.CLUSTER, cluster("c"))]
             more += [(order.ENDPOINT, endpoints("b", 2)), (order.ENDPOINT, endpoints("c", 3))]
@@ -212,6 +216,4 @@ async def test_a_real_envoy_takes_refuses_and_comes_back(tmp_path: Path) -> None
         async with server(xds, resources(*again)) as (pushes, recorder):
             await until(lambda: pushes.connections and len(pushes.statuses()[0].types) == 4)
             await until(lambda: pushes.stop_waiting() or not pushes.unsettled(1))
-            assert sorted(recorder.sent) == sorted(
-                ["CDS +d", "EDS +d", "CDS -a", "EDS -a", "CDS -c", "EDS -c"]
-            )
+            assert sorted(recorder.sent) == sorted(["CDS +d", "EDS +d", "CDS -a", "EDS -a", "CDS -c", "EDS -c"])

@@ -20,6 +20,7 @@ from lateen.errors import Unavailable
 from lateen.model.snapshot import Snapshot
 from lateen.model.workload import Workload, WorkloadKey
 from lateen.platforms.local import pods, remembered, report, rollouts
+from lateen.platforms.local.care import Machine
 from lateen.platforms.local.container_life import Processes
 from lateen.platforms.local.containers import Ground
 from lateen.platforms.local.environment import Sources
@@ -27,7 +28,7 @@ from lateen.platforms.local.envoy_process import Bootstrap, EnvoyProgram
 from lateen.platforms.local.injection import Injection
 from lateen.platforms.local.notices import notices_of
 from lateen.platforms.local.pod_addresses import next_address
-from lateen.platforms.local.pod_life import Machine, PodLife, PodMemory
+from lateen.platforms.local.pod_life import PodLife, PodMemory
 from lateen.platforms.local.pods import Owner, PodDesign
 from lateen.platforms.local.probes import PROBE_SOURCE, Prober
 from lateen.platforms.local.protocol import Event, MeshState, ProcessState, Refused, SandboxState
@@ -169,6 +170,7 @@ class Agent:
                 self._take_over(pod, found.pop(pod.design.sandbox))
         await asyncio.gather(*(self._supervisor.delete_sandbox(sandbox) for sandbox in found))
         self._report(self._lives.values())
+        self._seen_readiness = {key: life.ready for key, life in self._lives.items()}
         self.adopted.set()
         for life in tuple(self._lives.values()):
             life.start()
@@ -183,7 +185,9 @@ class Agent:
             if event.name == "process_exited" and event.process is not None:
                 self._exited(event.process)
             elif event.name == "stopping":
+                # the supervisor ends everything now: what dies is not to be started again
                 self._stopping = True
+                await asyncio.gather(*(life.abandon() for life in self._lives.values()))
             elif event.name == "subscribed":
                 await self._catch_up()
 
@@ -337,13 +341,14 @@ class Agent:
 
     async def _publish(self) -> None:
         wanted = wanted_publications(self._mesh.config, self._reported.values())
-        before = {(row.url, row.error) for row in self._host_ports.rows}
+        before = set(self._host_ports.given.items())
         if not await self._host_ports.publish(wanted):
             return
-        for row in self._host_ports.rows:
-            if (row.url, row.error) not in before:
-                outcome = f"cannot be published: {row.error}" if row.error else f"is at {row.url}"
-                self._tell(f"service {row.service} port {row.port} {outcome}")
+        for publication, row in zip(wanted, self._host_ports.rows, strict=True):
+            if row.error:
+                self._tell(f"service {row.service} port {row.port} cannot be published: {row.error}")
+            elif (publication.key, row.host_port) not in before:
+                self._tell(f"service {row.service} port {row.port} is at {row.url}")
         self._remember()
 
     def _remember(self) -> None:

@@ -5,7 +5,6 @@ The processes themselves belong to the supervisor and outlive this object; a new
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from lateen.platforms.local.restarts import RestartHistory, after_death, is_rest
 _FIRST_RETRY_SECONDS: Final = 0.2
 _LONGEST_RETRY_SECONDS: Final = 10.0
 _TAIL_LINES: Final = 5
+_TAIL_BYTES: Final = 2000
 _TOLD_DEATHS: Final = 2
 
 
@@ -100,9 +100,11 @@ class ContainerLife:
         self._reason = "ContainerCreating"
         self._health = Health()
         self._process: ProcessState | None = None
-        self._known_good = memory.ready
+        self._memory = memory
+        self._known_good = False
         self._ended: ProcessState | None = None
         self._hook_done = False
+        self._log_begin = 0
         self._ending = False
         self._event = asyncio.Event()
         self.finished: Exit | None = None
@@ -151,8 +153,11 @@ class ContainerLife:
 
     def adopt(self, process: ProcessState) -> None:
         """Take a process over, before `run`: if it runs, it counts as running from now on, and as ready if it was."""
+        same = (process.pid, process.start_time) == (self._memory.pid, self._memory.start_time)
+        self._known_good = same and self._memory.ready
         if process.exit is None:
             self._runs(process, self.care.examine(self._known_good).health)
+            self._hook_done = self._hook_done or same
         else:
             self._process, self._state = process, "exited"
 
@@ -193,6 +198,7 @@ class ContainerLife:
         """Start the process; goes on trying while the config or the machine does not allow it."""
         pause = _FIRST_RETRY_SECONDS
         said = ""
+        self._log_begin = _size(self._process.log) if self._process else 0
         while True:
             outcome = await self._try_to_start()
             if isinstance(outcome, ProcessState):
@@ -281,7 +287,8 @@ class ContainerLife:
     def _say_how_it_died(self, deaths: int) -> None:
         if deaths > _TOLD_DEATHS or self._process is None or self._ended is None:
             return
-        last_lines = logs.tail(Path(self._process.log)).splitlines()[-_TAIL_LINES:]
+        written = _size(self._process.log) - self._log_begin
+        last_lines = logs.tail(Path(self._process.log), min(written + 1, _TAIL_BYTES)).splitlines()[-_TAIL_LINES:]
         quoted = "".join(f"\n    {line}" for line in last_lines)
         self._tell(f"ended ({_ending_of(self._ended.exit)}) and is restarted{':' if quoted else ''}{quoted}")
 
@@ -296,15 +303,16 @@ def _same(one: ProcessState, other: ProcessState) -> bool:
     return (one.pid, one.start_time) == (other.pid, other.start_time)
 
 
+def _size(log: str) -> int:
+    try:
+        return Path(log).stat().st_size
+    except OSError:
+        return 0
+
+
 def _ending_of(ended: Exit | None) -> str:
     if ended is None:
         return "gone"
     if ended.signal:
         return f"killed by {ended.signal}"
     return "Completed" if ended.code == 0 else f"exit code {ended.code}"
-
-
-def gone(process: ProcessState) -> ProcessState:
-    """Give the state of a process that vanished while nobody looked."""
-    lost = Exit(code=None, signal="SIGKILL", at=time.time())
-    return ProcessState(**{name: getattr(process, name) for name in process.__slots__ if name != "exit"}, exit=lost)

@@ -15,9 +15,10 @@ from lateen.model.workload import Locality, WorkloadKey
 PROCESS_NAME: Final = "istio-proxy"
 # How long Envoy goes on with old connections after it was asked to drain, and how long we wait for requests to end.
 DRAIN_SECONDS: Final = 5
+# What a sidecar passes on to its application, and what a gateway passes on to the mesh.
 _REQUESTS: Final = {
-    Role.SIDECAR: re.compile(r"^http\.inbound[^:]*\.downstream_rq_active: (\d+)$", re.MULTILINE),
-    Role.GATEWAY: re.compile(r"^http\.(?!admin)[^:]*\.downstream_rq_active: (\d+)$", re.MULTILINE),
+    Role.SIDECAR: re.compile(r"^cluster\.inbound\|.*\.upstream_rq_active: (\d+)$", re.MULTILINE),
+    Role.GATEWAY: re.compile(r"^cluster\.outbound\|.*\.upstream_rq_active: (\d+)$", re.MULTILINE),
 }
 _ANSWER_SECONDS: Final = 2.0
 _ASKING_AGAIN_SECONDS: Final = 0.05
@@ -89,7 +90,7 @@ class AdminClient:
             await asyncio.sleep(_ASKING_AGAIN_SECONDS)
 
     async def _active_requests(self, role: Role) -> int:
-        text = await self._ask("GET", "/stats?filter=downstream_rq_active$") or ""
+        text = await self._ask("GET", "/stats?filter=upstream_rq_active$") or ""
         return sum(int(count) for count in _REQUESTS[role].findall(text))
 
     async def _ask(self, method: str, path: str) -> str | None:

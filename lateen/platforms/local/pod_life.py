@@ -5,70 +5,31 @@ The end goes the other way: traffic is led away first, then the apps stop, then 
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import shutil
-import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from lateen.api.core.container import Container, ContainerRestart
 from lateen.model.proxy import Role
 from lateen.model.workload import Workload
-from lateen.platforms.local import links, namespaces, pods, probes
-from lateen.platforms.local.container_life import (
-    ContainerCare,
-    ContainerLife,
-    ContainerMemory,
-    Examination,
-    Processes,
-)
-from lateen.platforms.local.containers import Ground, Program, Unrunnable, resolve_program
-from lateen.platforms.local.environment import Sources
-from lateen.platforms.local.envoy_process import (
-    DRAIN_SECONDS,
-    PROCESS_NAME,
-    AdminClient,
-    Bootstrap,
-    BootstrapRequest,
-    EnvoyProgram,
-)
-from lateen.platforms.local.health import Health, ProbeKind, Thresholds, begin
+from lateen.platforms.local import links, pods
+from lateen.platforms.local.care import PROXY_GRACE_SECONDS, Machine, PodCare
+from lateen.platforms.local.container_life import ContainerCare, ContainerLife, ContainerMemory
+from lateen.platforms.local.envoy_process import DRAIN_SECONDS
 from lateen.platforms.local.injection import Injection
+from lateen.platforms.local.pod_status import pod_status
 from lateen.platforms.local.pods import PodDesign
-from lateen.platforms.local.protocol import ProcessSpec, ProcessState, Refused, SandboxSpec, SandboxState
-from lateen.platforms.local.report import ContainerKind, WorkloadRow
+from lateen.platforms.local.protocol import ProcessState, Refused, SandboxSpec, SandboxState
+from lateen.platforms.local.report import WorkloadRow
 
 _log = logging.getLogger(__name__)
 
-_PROXY_START: Final = Thresholds(period=0.5, timeout=1.0, once=True)
-_PROXY_GRACE_SECONDS: Final = 2.0
 _SANDBOX_RETRY_SECONDS: Final = 1.0
 # A client's proxy that has just learnt of the end may still have a request on its way.
 _LAST_REQUEST_SECONDS: Final = 0.05
 _SLOW_PROXY_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What all pods of this machine share. `directory` is the mesh's run directory."""
-
-    processes: Processes
-    prober: probes.Prober
-    bootstrap: Bootstrap
-    envoy: EnvoyProgram
-    ground: Ground
-    directory: Path
-    sources: Callable[[str], Sources]
-
-    @property
-    def xds_socket(self) -> Path:
-        """Where proxies reach the control plane."""
-        return self.directory / "xds.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +68,10 @@ class PodLife:
         self._problem = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self._directory = machine.directory / "w" / design.sandbox
-        self._admin = AdminClient(self._directory / "admin.sock")
-        self._inits = tuple(self._container(each, "init") for each in design.init_containers)
-        self._apps = tuple(self._container(each, "app") for each in design.app_containers)
-        self._proxy = self._proxy_life() if injection.role else None
+        self._care = PodCare(design, machine)
+        self._inits = tuple(self._life(self._care.container(each, "init")) for each in design.init_containers)
+        self._apps = tuple(self._life(self._care.container(each, "app")) for each in design.app_containers)
+        self._proxy = self._life(self._care.proxy()) if injection.role else None
 
     @property
     def role(self) -> Role | None:
@@ -142,7 +102,8 @@ class PodLife:
         """The pod for people."""
         design = self.design
         apps = self._apps or ((self._proxy,) if self._proxy else ())
-        status, reason = self._status()
+        containers = tuple(life.row for life in self._lives())
+        status, reason = pod_status(containers, stopping=self.stopping, problem=self._problem)
         return WorkloadRow(
             namespace=design.namespace,
             name=design.name,
@@ -153,18 +114,18 @@ class PodLife:
             is_ready=self.ready,
             status=status,
             reason=reason,
-            restarts=sum(life.row.restarts for life in self._lives()),
+            restarts=sum(row.restarts for row in containers),
             created=self._memory.created,
             owner=design.owner,
             role=self.role.value if self.role else "",
-            containers=tuple(life.row for life in self._lives()),
+            containers=containers,
             holder_pid=self._sandbox.holder_pid if self._sandbox else None,
-            admin_socket=str(self._directory / "admin.sock") if self._proxy else "",
+            admin_socket=str(self._care.admin_socket) if self._proxy else "",
         )
 
     def adopt(self, sandbox: SandboxState) -> None:
         """Take over a pod whose sandbox exists, before `start`: what runs in it goes on untouched."""
-        self._sandbox = sandbox
+        self._enter(sandbox)
         found = {process.name: process for process in sandbox.processes}
         for life in self._lives():
             if life.care.name in found:
@@ -201,11 +162,11 @@ class PodLife:
         for life in reversed(self._inits):
             await self._end(life, deadline)
         if self._proxy is not None:
-            await self._proxy.stop(_PROXY_GRACE_SECONDS)
+            await self._proxy.stop(PROXY_GRACE_SECONDS)
         await self.abandon()
         with contextlib.suppress(Refused):
-            await self._machine.processes.delete_sandbox(self.design.sandbox, _PROXY_GRACE_SECONDS)
-        shutil.rmtree(self._directory, ignore_errors=True)
+            await self._machine.processes.delete_sandbox(self.design.sandbox, PROXY_GRACE_SECONDS)
+        shutil.rmtree(self._care.directory, ignore_errors=True)
         self.gone = True
         self._changed()
 
@@ -214,13 +175,13 @@ class PodLife:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._admin.close()
+        await self._care.admin.close()
 
     async def _bring_up(self) -> None:
         if self._sandbox is None:
-            self._sandbox = await self._create_sandbox()
-        if self._proxy is not None:
-            await self._bring_up_proxy(self._proxy)
+            self._enter(await self._create_sandbox())
+        if self._proxy is not None and self._injection.role is not None:
+            await self._bring_up_proxy(self._proxy, self._injection.role)
         if any(life.running for life in self._apps):
             for life in self._inits:
                 if life.running:
@@ -229,6 +190,10 @@ class PodLife:
             return
         for life in self._apps:
             self._spawn(life.run())
+
+    def _enter(self, sandbox: SandboxState) -> None:
+        self._sandbox = sandbox
+        self._care.holder_pid = sandbox.holder_pid
 
     async def _create_sandbox(self) -> SandboxState:
         """Make the sandbox; goes on trying while the machine does not allow it."""
@@ -239,8 +204,8 @@ class PodLife:
                 self._say_problem(f"cannot make its network namespace: {refusal.message}")
                 await asyncio.sleep(_SANDBOX_RETRY_SECONDS)
 
-    async def _bring_up_proxy(self, proxy: ContainerLife) -> None:
-        self._write_bootstrap()
+    async def _bring_up_proxy(self, proxy: ContainerLife, role: Role) -> None:
+        self._care.write_bootstrap(role, self.workload.locality)
         self._spawn(proxy.run())
         try:
             async with asyncio.timeout(_SLOW_PROXY_SECONDS):
@@ -266,71 +231,18 @@ class PodLife:
     async def _drain(self) -> None:
         """Have the proxy send its clients away, and wait for the requests that are under way."""
         role = self.role
-        if role is None or self._proxy is None or not self._proxy.ready or not await self._admin.drain(role):
+        if role is None or self._proxy is None or not self._proxy.ready or not await self._care.admin.drain(role):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await asyncio.sleep(_LAST_REQUEST_SECONDS)
-                await self._admin.idle(role)
+                await self._care.admin.idle(role)
 
     async def _end(self, life: ContainerLife, deadline: float) -> None:
         """Run a container's preStop hook and stop it, both within the pod's grace."""
-        container = self._declared(life.care.name)
-        hook = container.lifecycle.pre_stop if container.lifecycle else None
-        if hook is not None and life.running:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    await probes.run_hook(
-                        hook, self.design.address, self._ports, self._machine.prober, self._runner(container)
-                    )
+        if life.running:
+            await self._care.before_stop(life.care.name, deadline - time.monotonic())
         await life.stop(max(1.0, deadline - time.monotonic()))
-
-    def _container(self, container: Container, kind: ContainerKind) -> ContainerLife:
-        policy = str(container.restart_policy or self.design.spec.restart_policy)
-        if kind == "init" and container.restart_policy is not ContainerRestart.ALWAYS:
-            policy = "Never" if policy == "Never" else "OnFailure"
-        hook = container.lifecycle.post_start if container.lifecycle else None
-
-        async def after_start() -> bool:
-            assert hook is not None, "asked for only with a hook"
-            run = self._runner(container)
-            return await probes.run_hook(hook, self.design.address, self._ports, self._machine.prober, run)
-
-        care = ContainerCare(
-            name=container.name,
-            kind=kind,
-            policy=policy,
-            prepare=lambda: self._prepare(container),
-            examine=lambda known_good: self._examine(container, known_good),
-            after_start=after_start if hook is not None else None,
-            grace_seconds=float(self.design.spec.termination_grace_period_seconds),
-        )
-        return self._life(care)
-
-    def _proxy_life(self) -> ContainerLife:
-        spec = ProcessSpec(
-            sandbox=self.design.sandbox,
-            name=PROCESS_NAME,
-            argv=self._machine.envoy.argv(self._bootstrap_file),
-            env=self._machine.envoy.environment,
-            cwd=str(self._directory),
-            role="proxy",
-        )
-
-        def examine(known_good: bool) -> Examination:
-            state = begin(ProbeKind.READINESS, _PROXY_START, time.monotonic(), known_good=known_good)
-            return Examination(Health(probes=(state,)), {ProbeKind.READINESS: self._admin.is_ready})
-
-        care = ContainerCare(
-            name=PROCESS_NAME,
-            kind="proxy",
-            policy="Always",
-            prepare=lambda: spec,
-            examine=examine,
-            at_once=True,
-            grace_seconds=_PROXY_GRACE_SECONDS,
-        )
-        return self._life(care)
 
     def _life(self, care: ContainerCare) -> ContainerLife:
         def tell(line: str) -> None:
@@ -339,95 +251,9 @@ class PodLife:
         memory = self._memory.containers.get(care.name, ContainerMemory())
         return ContainerLife(care, self.design.sandbox, self._machine.processes, self._changed, tell, memory=memory)
 
-    def _prepare(self, container: Container) -> ProcessSpec | Unrunnable:
-        program = self._program(container)
-        if isinstance(program, Unrunnable):
-            return program
-        declared = container.lifecycle.stop_signal if container.lifecycle else ""
-        return ProcessSpec(
-            sandbox=self.design.sandbox,
-            name=container.name,
-            argv=program.argv,
-            env=program.environment,
-            cwd=program.folder,
-            stop_signal=declared or "SIGTERM",
-        )
-
-    def _program(self, container: Container) -> Program | Unrunnable:
-        sources = self._machine.sources(self.design.namespace)
-        return resolve_program(container, self.design.facts, sources, self._machine.ground, self.design.folder)
-
-    def _examine(self, container: Container, known_good: bool) -> Examination:
-        health = probes.health_at_start(container, time.monotonic(), known_good=known_good)
-        run = self._runner(container)
-        asks = probes.asks_of(container, self.design.address, self._ports, self._machine.prober, run)
-        return Examination(health, asks)
-
-    def _runner(self, container: Container) -> probes.RunCommand:
-        """Give a way to run commands as the container would: in its sandbox, folder and environment."""
-
-        async def run(command: Sequence[str]) -> int:
-            like_it = container.model_copy(update={"command": tuple(command), "args": ()})
-            program = self._program(like_it)
-            if isinstance(program, Unrunnable) or self._sandbox is None:
-                return 1
-            return await run_inside(self._sandbox.holder_pid, program)
-
-        return run
-
-    def _write_bootstrap(self) -> None:
-        assert self.role is not None, "only pods with a proxy have a bootstrap"
-        workload = self.workload
-        request = BootstrapRequest(
-            key=self.design.key,
-            role=self.role,
-            address=self.design.address,
-            labels=self.design.labels,
-            annotations=self.design.annotations,
-            service_account=workload.service_account,
-            locality=workload.locality,
-            xds_socket=str(self._machine.xds_socket),
-            admin_socket=str(self._directory / "admin.sock"),
-        )
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))
-
-    @property
-    def _bootstrap_file(self) -> Path:
-        return self._directory / "bootstrap.json"
-
-    @property
-    def _ports(self) -> Mapping[str, int]:
-        return pods.named_ports(self.design)
-
-    def _declared(self, name: str) -> Container:
-        spec = self.design.spec
-        return next(each for each in (*spec.containers, *spec.init_containers) if each.name == name)
-
     def _lives(self) -> tuple[ContainerLife, ...]:
         proxies = (self._proxy,) if self._proxy is not None else ()
         return (*self._inits, *self._apps, *proxies)
-
-    def _status(self) -> tuple[str, str]:
-        """Give the word and the reason that `ps` shows: the first thing that keeps the pod from being ready."""
-        if self.stopping:
-            return "Stopping", ""
-        if self._problem:
-            return "Pending", self._problem
-        for life in self._lives():
-            row = life.row
-            if row.state == "waiting" and row.reason not in ("", "ContainerCreating"):
-                word = row.reason.partition(":")[0]
-                return word if " " not in word else "Error", f"{row.name}: {row.reason}"
-        return self._phase(), ""
-
-    def _phase(self) -> str:
-        finished = [life.finished for life in self._apps if life.finished is not None]
-        if finished and len(finished) == len(self._apps):
-            return "Completed" if all(ended.code == 0 for ended in finished) else "Error"
-        if any(life.running for life in self._apps) or (not self._apps and self.ready):
-            return "Running"
-        return "Init" if any(life.running for life in self._inits) else "Pending"
 
     def _say_problem(self, text: str) -> None:
         if text != self._problem:
@@ -472,24 +298,3 @@ def sandbox_spec(design: PodDesign, injection: Injection) -> SandboxSpec:
         hosts={**dict.fromkeys(qualified, design.address), **aliases},
         interception=injection.interception,
     )
-
-
-async def run_inside(holder_pid: int, program: Program) -> int:
-    """Run a program in a sandbox to its end; give its exit code. It dies with the caller's patience."""
-    # the control plane already lives in the mesh's user namespace: only the inner namespaces are entered
-    argv = namespaces.child_argv(holder_pid, program.argv, rootless=False, cwd=program.folder)
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=dict(program.environment),
-        start_new_session=True,
-    )
-    try:
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import envoy
+import pytest
 
 from .live_mesh import home_of, live_mesh, python_for, until
 
@@ -87,6 +86,9 @@ class Running:
     def told(self) -> str:
         return self._read("told")
 
+    def log(self, path: str) -> str:
+        return Path(path).read_text()
+
     def _read(self, name: str) -> str:
         file = self.directory / name
         return file.read_text() if file.exists() else ""
@@ -108,7 +110,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(user: str, **files: str) -> AsyncIterator[Running]:
-    """A mesh that is run by an agent, with these files of config; `broken` and `*.init` files of the apps lie there too."""
+    """A mesh that is run by an agent, with these files of config; the apps' folder is the same."""
     with home_of(user) as (folder, prefix):
         (folder / "server.py").write_text(SERVER)
         up = Running(folder)
@@ -154,7 +156,7 @@ async def test_a_changed_template_replaces_the_old_pod_only_when_the_new_one_is_
         await until(lambda: len(up.rows) == 1 and up.rows[0]["name"] != old["name"], 20)
         (new,) = await up.ready(1)
         assert up.reports.index(f"{new['name']} ready") < up.reports.index(f"{old['name']} unready", 1)
-        assert "serving as two" in Path(new["containers"][1]["log"]).read_text()
+        assert "serving as two" in up.log(new["containers"][1]["log"])
 
 
 async def test_a_killed_app_leaves_the_mesh_at_once_and_comes_back() -> None:

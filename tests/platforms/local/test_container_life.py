@@ -15,8 +15,17 @@ SPEC = ProcessSpec(sandbox="s", name="app", argv=("x",))
 
 def state(pid: int, ended: Exit | None = None) -> ProcessState:
     return ProcessState(
-        sandbox="s", name="app", pid=pid, start_time=pid, started_at=100.0, digest="", role="app", marker="", log="/none", exit=ended
-    )  # fmt: skip
+        sandbox="s",
+        name="app",
+        pid=pid,
+        start_time=pid,
+        started_at=100.0,
+        digest="",
+        role="app",
+        marker="",
+        log="/none",
+        exit=ended,
+    )
 
 
 @dataclass

@@ -57,7 +57,7 @@ def environment(*env: dict[str, Any], **fields: Any) -> dict[str, str]:
         ({"command": ["bin/run"], "workingDir": "app"}, ("/config/app/bin/run",), "/config/app"),
         ({"command": ["../run"], "workingDir": "/srv/app"}, ("/srv/run",), "/srv/app"),
         ({"command": ["x"], "folder": ""}, ("x",), "/home"),
-        ({"command": ["x", "$(HOSTNAME)", "$$(HOSTNAME)", "$(NONE)"]}, ("x", "web-1", "$(HOSTNAME)", "$(NONE)"), "/config"),
+        ({"command": ["x", "$(HOSTNAME)", "$$(HOSTNAME)", "$(NO)"]}, ("x", "web-1", "$(HOSTNAME)", "$(NO)"), "/config"),
         ({"image": "img:1", "args": ["b"], "image_map": {"img": "run -a"}}, ("run", "-a", "b"), "/config"),
         ({"image": "reg:5000/img@sha256:1", "image_map": {"reg:5000/img": ["./run"]}}, ("/config/run",), "/config"),
         ({"image": "i:2", "image_map": {"i": "any", "i:2": "two"}}, ("two",), "/config"),

@@ -41,7 +41,9 @@ async def http_server(answer: Callable[[web.Request], web.Response]) -> AsyncIte
         await runner.cleanup()
 
 
-@pytest.mark.parametrize(("status", "good"), [(200, True), (204, True), (302, True), (399, True), (400, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "good"), [(200, True), (204, True), (302, True), (399, True), (400, False), (503, False)]
+)
 async def test_http_is_good_from_200_to_399(prober: Prober, status: int, good: bool) -> None:
     async with http_server(lambda request: web.Response(status=status)) as port:
         assert await prober.http(HttpGet(port=port), HOST, {}) is good
@@ -54,7 +56,11 @@ async def test_http_asks_as_it_is_told_from_the_probes_address(prober: Prober) -
         seen.append((request.path_qs, request.headers["x-from"], request.headers["host"], request.remote))
         return web.Response()
 
-    get = {"path": "/live?a=b", "port": "http", "httpHeaders": [{"name": "X-From", "value": "p"}, {"name": "Host", "value": "h"}]}
+    get = {
+        "path": "/live?a=b",
+        "port": "http",
+        "httpHeaders": [{"name": "X-From", "value": "p"}, {"name": "Host", "value": "h"}],
+    }
     async with http_server(answer) as port:
         assert await prober.http(HttpGet.model_validate(get), HOST, {"http": port})
     assert seen == [("/live?a=b", "p", "h", SOURCE)]

@@ -64,7 +64,11 @@ async def test_a_taken_port_makes_way_to_the_next_and_is_remembered() -> None:
     host = Host(8080, 8081)
     ports = HostPorts(host, {})
     assert await ports.publish(wanted_publications(CONFIG, [gateway(1)]))
-    assert [row.url for row in ports.rows] == ["http://localhost:8082", "https://localhost:8443", "tcp://localhost:31000"]
+    assert [row.url for row in ports.rows] == [
+        "http://localhost:8082",
+        "https://localhost:8443",
+        "tcp://localhost:31000",
+    ]
     assert ports.given["default/ingress:80"] == 8082
     again = HostPorts(Host(), ports.given)
     await again.publish(wanted_publications(CONFIG, [gateway(1)]))

@@ -1,0 +1,197 @@
+"""How the containers of a pod are started, examined and restarted: the particulars that `container_life` asks for."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lateen.api.core.container import Container, ContainerRestart
+from lateen.api.core.probe import LifecycleHook
+from lateen.model.proxy import Role
+from lateen.model.workload import Locality
+from lateen.platforms.local import namespaces, pods, probes
+from lateen.platforms.local.container_life import ContainerCare, Examination, Processes
+from lateen.platforms.local.containers import Ground, Program, Unrunnable, resolve_program
+from lateen.platforms.local.environment import Sources
+from lateen.platforms.local.envoy_process import (
+    PROCESS_NAME,
+    AdminClient,
+    Bootstrap,
+    BootstrapRequest,
+    EnvoyProgram,
+)
+from lateen.platforms.local.health import Health, ProbeKind, Thresholds, begin
+from lateen.platforms.local.pods import PodDesign
+from lateen.platforms.local.protocol import ProcessSpec
+from lateen.platforms.local.report import ContainerKind
+
+PROXY_GRACE_SECONDS: Final = 2.0
+_PROXY_START: Final = Thresholds(period=0.5, timeout=1.0, once=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What all pods of this machine share. `directory` is the mesh's run directory."""
+
+    processes: Processes
+    prober: probes.Prober
+    bootstrap: Bootstrap
+    envoy: EnvoyProgram
+    ground: Ground
+    directory: Path
+    sources: Callable[[str], Sources]
+
+
+class PodCare:
+    """Knows one pod's containers; `holder_pid` must be set before one of its commands is run inside the sandbox."""
+
+    def __init__(self, design: PodDesign, machine: Machine) -> None:
+        self.directory = machine.directory / "w" / design.sandbox
+        self.admin_socket = self.directory / "admin.sock"
+        self.admin = AdminClient(self.admin_socket)
+        self.holder_pid: int | None = None
+        self._design = design
+        self._machine = machine
+        self._ports = pods.named_ports(design)
+        self._bootstrap_file = self.directory / "bootstrap.json"
+
+    def container(self, container: Container, kind: ContainerKind) -> ContainerCare:
+        """Say how an app or init container is cared for."""
+        hook = container.lifecycle.post_start if container.lifecycle else None
+        return ContainerCare(
+            name=container.name,
+            kind=kind,
+            policy=self._policy(container, kind),
+            prepare=lambda: self._process(container),
+            examine=lambda known_good: self._examine(container, known_good),
+            after_start=(lambda: self._run_hook(hook, container)) if hook else None,
+            grace_seconds=float(self._design.spec.termination_grace_period_seconds),
+        )
+
+    def proxy(self) -> ContainerCare:
+        """Say how the proxy is cared for."""
+        spec = ProcessSpec(
+            sandbox=self._design.sandbox,
+            name=PROCESS_NAME,
+            argv=self._machine.envoy.argv(self._bootstrap_file),
+            env=self._machine.envoy.environment,
+            cwd=str(self.directory),
+            role="proxy",
+        )
+
+        def examine(known_good: bool) -> Examination:
+            state = begin(ProbeKind.READINESS, _PROXY_START, time.monotonic(), known_good=known_good)
+            return Examination(Health(probes=(state,)), {ProbeKind.READINESS: self.admin.is_ready})
+
+        return ContainerCare(
+            name=PROCESS_NAME,
+            kind="proxy",
+            policy="Always",
+            prepare=lambda: spec,
+            examine=examine,
+            at_once=True,
+            grace_seconds=PROXY_GRACE_SECONDS,
+        )
+
+    async def before_stop(self, name: str, seconds: float) -> None:
+        """Run a container's preStop hook, if it has one, for so long at most."""
+        container = next(
+            each for each in (*self._design.app_containers, *self._design.init_containers) if each.name == name
+        )
+        hook = container.lifecycle.pre_stop if container.lifecycle else None
+        if hook is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await self._run_hook(hook, container)
+
+    def write_bootstrap(self, role: Role, locality: Locality) -> None:
+        """Write the file that the proxy starts from."""
+        request = BootstrapRequest(
+            key=self._design.key,
+            role=role,
+            address=self._design.address,
+            labels=self._design.labels,
+            annotations=self._design.annotations,
+            service_account=self._design.spec.account,
+            locality=locality,
+            xds_socket=str(self._machine.directory / "xds.sock"),
+            admin_socket=str(self.admin_socket),
+        )
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))
+
+    def _policy(self, container: Container, kind: ContainerKind) -> str:
+        """Give the restart policy: an init container runs until it succeeds, except where nothing is restarted."""
+        policy = str(container.restart_policy or self._design.spec.restart_policy)
+        if kind == "init" and container.restart_policy is not ContainerRestart.ALWAYS:
+            return "Never" if policy == "Never" else "OnFailure"
+        return policy
+
+    def _process(self, container: Container) -> ProcessSpec | Unrunnable:
+        program = self._program(container)
+        if isinstance(program, Unrunnable):
+            return program
+        declared = container.lifecycle.stop_signal if container.lifecycle else ""
+        return ProcessSpec(
+            sandbox=self._design.sandbox,
+            name=container.name,
+            argv=program.argv,
+            env=program.environment,
+            cwd=program.folder,
+            stop_signal=declared or "SIGTERM",
+        )
+
+    def _program(self, container: Container) -> Program | Unrunnable:
+        design, machine = self._design, self._machine
+        sources = machine.sources(design.namespace)
+        return resolve_program(container, design.facts, sources, machine.ground, design.folder)
+
+    def _examine(self, container: Container, known_good: bool) -> Examination:
+        health = probes.health_at_start(container, time.monotonic(), known_good=known_good)
+        return Examination(health, probes.asks_of(container, *self._means(container)))
+
+    async def _run_hook(self, hook: LifecycleHook, container: Container) -> bool:
+        return await probes.run_hook(hook, *self._means(container))
+
+    def _means(self, container: Container) -> tuple[str, Mapping[str, int], probes.Prober, probes.RunCommand]:
+        """Give what probes and hooks of a container need: address, ports, and the ways to ask."""
+        return self._design.address, self._ports, self._machine.prober, self._runner(container)
+
+    def _runner(self, container: Container) -> probes.RunCommand:
+        """Give a way to run commands as the container would: in its sandbox, folder and environment."""
+
+        async def run(command: Sequence[str]) -> int:
+            like_it = container.model_copy(update={"command": tuple(command), "args": ()})
+            program = self._program(like_it)
+            if isinstance(program, Unrunnable) or self.holder_pid is None:
+                return 1
+            return await run_inside(self.holder_pid, program)
+
+        return run
+
+
+async def run_inside(holder_pid: int, program: Program) -> int:
+    """Run a program in a sandbox to its end; give its exit code. It dies with the caller's patience."""
+    # the control plane already lives in the mesh's user namespace: only the inner namespaces are entered
+    argv = namespaces.child_argv(holder_pid, program.argv, rootless=False, cwd=program.folder)
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=dict(program.environment),
+        start_new_session=True,
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

@@ -1,0 +1,121 @@
+"""Tables from dumps that a real Envoy gave."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lateen.cli import envoy_summary, proxy_config
+from lateen.cli.failures import BadInput
+
+DUMPS = Path(__file__).parent / "dumps"
+
+
+def dump(page: str) -> Any:
+    return json.loads((DUMPS / f"{page}.json").read_text())
+
+
+def rows(what: str, **filters: str | int) -> list[tuple[object, ...]]:
+    section = envoy_summary.SECTIONS[what]
+    return [tuple(row) for row in section.tell(dump(section.page), proxy_config.row_filter(what, filters))]
+
+
+def test_listeners_by_port_with_the_match_of_every_chain() -> None:
+    assert rows("listeners") == [
+        (
+            "10.96.0.7",
+            3306,
+            "ALL",
+            "Clusters: outbound|3306|v1|mysql.default.svc.cluster.local 90, "
+            "outbound|3306||mysql.default.svc.cluster.local 10",
+        ),
+        ("0.0.0.0", 9080, "Trans: raw_buffer; App: http/1.1,h2c", "Route: 9080"),
+        ("0.0.0.0", 9080, "ALL", "Cluster: PassthroughCluster"),
+        ("127.0.0.1", 39001, "Port: 39001", "Cluster: BlackHoleCluster"),
+        ("127.0.0.1", 39001, "ALL", "Cluster: PassthroughCluster"),
+        ("127.0.0.1", 39006, "Port: 9080; Addr: 10.244.1.0/24", "Cluster: inbound|9080||"),
+        ("127.0.0.1", 39006, "SNI: a.example; Trans: tls", "Cluster: InboundPassthroughCluster"),
+        ("127.0.0.1", 39021, "ALL", "Cluster: xds"),
+        ("127.0.0.1", 39053, "ALL", "Filter: envoy.filters.udp.dns_filter"),
+    ]
+
+
+def test_routes_in_their_order_of_matching() -> None:
+    reviews = ("9080", "reviews.default.svc.cluster.local:9080", "reviews + 3 more")
+    v1, v2 = (f"outbound|9080|{subset}|reviews.default.svc.cluster.local" for subset in ("v1", "v2"))
+    assert rows("routes", fqdn="reviews.default.svc.cluster.local") == [
+        (*reviews, "/* if end-user", "reviews.default", v2),
+        (*reviews, "/*", "reviews.default", f"{v1} 90, {v2} 10"),
+    ]
+    assert [row[3:] for row in rows("routes", fqdn="details.default.svc.cluster.local")] == [
+        ("/old", "", "redirect"),
+        ("regex /x.*", "", "answer 503"),
+        ("/api/*", "", "outbound|9080||details.default.svc.cluster.local"),
+    ]
+    assert rows("routes")[-1][:2] == ("inbound|9080||", "inbound|http|9080")
+
+
+def test_clusters_with_the_rule_that_they_come_from() -> None:
+    assert rows("clusters", fqdn="reviews.default.svc.cluster.local") == [
+        ("reviews.default.svc.cluster.local", 9080, "v1", "outbound", "STATIC", "reviews.default"),
+        ("reviews.default.svc.cluster.local", 9080, "v2", "outbound", "EDS", ""),
+    ]
+    assert rows("clusters", direction="inbound") == [("", 9080, "", "inbound", "ORIGINAL_DST", "")]
+    assert ("BlackHoleCluster", None, "", "", "STATIC", "") in rows("clusters")
+
+
+def test_endpoints_with_their_health() -> None:
+    v2 = "outbound|9080|v2|reviews.default.svc.cluster.local"
+    assert rows("endpoints", cluster=v2) == [
+        ("10.244.0.10:9080", "HEALTHY", "OK", v2),
+        ("10.244.0.11:9080", "DRAINING", "OK", v2),
+    ]
+    assert [row[0] for row in rows("endpoints", status="unhealthy")] == ["10.244.0.12:9080"]
+
+
+def test_an_ejected_endpoint_fails_the_outlier_check() -> None:
+    host = {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 80}}}
+    host["health_status"] = {"failed_outlier_check": True, "eds_health_status": "HEALTHY"}
+    status = {"cluster_statuses": [{"name": "c", "host_statuses": [host]}]}
+    assert envoy_summary.SECTIONS["endpoints"].tell(status, lambda _: True) == (
+        ("10.0.0.1:80", "HEALTHY", "FAILED", "c"),
+    )
+
+
+def test_json_gives_the_resources_of_which_a_row_matches() -> None:
+    section = envoy_summary.SECTIONS["listeners"]
+    found = section.select(dump("config_dump"), proxy_config.row_filter("listeners", {"port": 9080}))
+    assert [listener["name"] for listener in found] == ["0.0.0.0_9080"]
+
+
+def test_a_bootstrap_is_shown_without_the_list_of_what_envoy_was_built_with() -> None:
+    node = {"id": "sidecar~x", "extensions": [{"name": "x"}]}
+    part = {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": {"node": node}}
+    assert envoy_summary.bootstrap({"configs": [part]}) == {"node": {"id": "sidecar~x"}}
+
+
+def test_only_destination_rules_are_named_as_such() -> None:
+    path = "/api/v1/namespaces/default/service/web"
+    cluster = {"name": "outbound|80||web", "metadata": {"filter_metadata": {"istio": {"config": path}}}}
+    dump = {
+        "configs": [
+            {
+                "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+                "dynamic_active_clusters": [{"cluster": cluster}],
+            }
+        ]
+    }
+    (row,) = envoy_summary.SECTIONS["clusters"].tell(dump, lambda _: True)
+    assert row.destination_rule == ""
+
+
+def test_an_empty_dump_is_no_error() -> None:
+    for section in envoy_summary.SECTIONS.values():
+        assert section.tell({}, lambda _: True) == ()
+    assert envoy_summary.bootstrap({}) == {}
+
+
+def test_a_filter_of_another_kind_is_refused() -> None:
+    with pytest.raises(BadInput, match="--subset does not apply to routes; these do: --route, --fqdn"):
+        proxy_config.row_filter("routes", {"subset": "v1"})
