@@ -12,6 +12,7 @@ from lateen.model.protocol import Protocol
 from lateen.model.service import Resolution, Service, ServicePort
 from lateen.plan import traffic
 from lateen.plan.defaults import Defaults
+from lateen.plan.directory import Directory, tcp_ports
 from lateen.plan.traffic import HostPolicy, Settings
 from lateen.plan.types import Balancing, Cluster, Discovery, Origin
 
@@ -43,16 +44,22 @@ class _Place:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-def of_service(service: Service, policy: HostPolicy, defaults: Defaults, captures: bool) -> tuple[Cluster, ...]:
+def of_service(service: Service, directory: Directory, *, captures: bool) -> tuple[Cluster, ...]:
     """Return the clusters of a service's ports in order, each followed by its subsets; UDP ports have none.
 
     `captures` is false for gateways, which know no original destination and have to find endpoints themselves.
+    The same objects are returned while the service and its policy did not change.
     """
-    return tuple(
-        _cluster(place, policy, defaults, captures)
-        for port in service.ports
-        if port.protocol is not Protocol.UDP
-        for place in _places(service, port, policy)
+    policy, defaults = directory.policy(service), directory.defaults
+    return directory.cache.recall(
+        "clusters",
+        (service, policy, defaults),
+        (captures,),
+        lambda: tuple(
+            _cluster(place, policy, defaults, captures)
+            for port in tcp_ports(service.ports)
+            for place in _places(service, port, policy)
+        ),
     )
 
 

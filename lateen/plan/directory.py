@@ -1,7 +1,8 @@
 """What a view holds, made easy to look up: services, policies and rules by host."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lateen import names
@@ -47,30 +48,79 @@ class HostIndex(Generic[T]):
         return ()
 
 
+class Policies:
+    """The DestinationRules that clients of one namespace see, with the merged policy of each host that was asked for.
+
+    The client's namespace is asked first, then the service's, then the root namespace; the first one that has a rule
+    for the host decides, and in it the most specific host.
+    """
+
+    def __init__(self, view: ProxyView, root_namespace: str) -> None:
+        self._first, self._last = view.namespace, root_namespace
+        self._by_namespace: dict[str, HostIndex[ConfigObject[DestinationRule]]] = {}
+        self._known: dict[tuple[str, str], HostPolicy] = {}
+        for rule in view.destination_rules:
+            if _selects_client(rule, view):
+                index = self._by_namespace.setdefault(rule.namespace, HostIndex())
+                index.add(names.qualified_host(rule.spec.host, rule.namespace, view.domain), rule)
+
+    def of(self, service: Service, cache: PlanCache) -> HostPolicy:
+        """Return the merged policy of a service, which may be none."""
+        if not self._by_namespace:
+            return NO_POLICY
+        key = (service.host, service.namespace)
+        found = self._known.get(key)
+        if found is None:
+            rules = self._rules_of(service)
+            found = cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
+            self._known[key] = found
+        return found
+
+    def _rules_of(self, service: Service) -> Rules:
+        for namespace in (self._first, service.namespace, self._last):
+            index = self._by_namespace.get(namespace)
+            found = index.find(service.host) if index else ()
+            if found:
+                return tuple(found)
+        return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Services:
+    """The services that a proxy sees, by host; `wildcards` are those of many hosts."""
+
+    by_host: Mapping[str, Service]
+    wildcards: HostIndex[Service]
+
+
 class Directory:
-    """A view with its indexes; lives as long as one plan is being made."""
+    """A view with its indexes; lives as long as one plan is being made, the indexes as long as they are the same."""
 
     def __init__(self, view: ProxyView, cache: PlanCache) -> None:
         self.view = view
         self.cache = cache
         self.defaults = cache.intern(defaults.of_mesh(view.mesh, view.domain))
-        self.services = {service.host: service for service in view.services}
+        indexed = cache.recall("services", view.services, (), lambda: _index_services(view.services))
+        self.services, self._wildcards = indexed.by_host, indexed.wildcards
+        self.virtual_services = cache.recall(
+            "rules", view.virtual_services, (view.domain,), lambda: _index_rules(view.virtual_services, view.domain)
+        )
+        self._policies = cache.recall(
+            "policies",
+            view.destination_rules,
+            (view.namespace, view.labels, view.domain, self.defaults.root_namespace),
+            lambda: Policies(view, self.defaults.root_namespace),
+        )
         self.delegates = {(item.namespace, item.name): item for item in view.virtual_services if not item.spec.hosts}
-        self.virtual_services = self._index_virtual_services()
-        self._wildcards = self._index_wildcard_services()
-        self._rules = self._index_rules()
-        self._policies: dict[str, HostPolicy] = {}
 
     def service(self, host: str) -> Service | None:
         """Find the service of a host: its own, else the one of the narrowest wildcard that covers it."""
         found = self.services.get(host)
-        if found is None and self._wildcards:
-            found = next(iter(self._wildcards.find(host)), None)
-        return found
+        return found or next(iter(self._wildcards.find(host)), None)
 
     def stands_for(self, service: Service) -> Service:
         """Follow an ExternalName to the service that it names; a service that names none we know is itself."""
-        seen = {service.host}
+        seen = {service.host} if service.alias_of else set()
         while service.alias_of:
             target = self.service(names.qualified_host(service.alias_of, service.namespace, self.view.domain))
             if target is None or target.host in seen:
@@ -80,19 +130,8 @@ class Directory:
         return service
 
     def policy(self, service: Service) -> HostPolicy:
-        """Return the merged DestinationRules of a service, which may be none.
-
-        The client's namespace is asked first, then the service's, then the root namespace; the first one that has a
-        rule for the host decides, and in it the most specific host.
-        """
-        if not self._rules:
-            return NO_POLICY
-        found = self._policies.get(service.host)
-        if found is None:
-            rules = self._rules_of(service)
-            found = self.cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
-            self._policies[service.host] = found
-        return found
+        """Return the merged DestinationRules of a service, which may be none."""
+        return self._policies.of(service, self.cache)
 
     def destination(self, host: str, namespace: str) -> tuple[Service | None, HostPolicy]:
         """Find what a rule of a namespace means by a destination's host, and the policy for it."""
@@ -102,45 +141,29 @@ class Directory:
         service = self.stands_for(service)
         return service, self.policy(service)
 
-    def aliased_ports(self, service: Service) -> tuple[ServicePort, ...]:
-        """List the ports that clients of a service call; an ExternalName without ports has those of its target."""
-        return service.ports or self.stands_for(service).ports
 
-    def _rules_of(self, service: Service) -> Rules:
-        for namespace in dict.fromkeys((self.view.namespace, service.namespace, self.defaults.root_namespace)):
-            index = self._rules.get(namespace)
-            found = index.find(service.host) if index else ()
-            if found:
-                return tuple(found)
-        return ()
+def _selects_client(rule: ConfigObject[DestinationRule], view: ProxyView) -> bool:
+    selector = rule.spec.workload_selector
+    if selector is None:
+        return True
+    return rule.namespace == view.namespace and selector.match_labels.items() <= dict(view.labels).items()
 
-    def _index_rules(self) -> dict[str, HostIndex[ConfigObject[DestinationRule]]]:
-        indexes: dict[str, HostIndex[ConfigObject[DestinationRule]]] = {}
-        for rule in self.view.destination_rules:
-            if self._selects_client(rule):
-                index = indexes.setdefault(rule.namespace, HostIndex())
-                index.add(names.qualified_host(rule.spec.host, rule.namespace, self.view.domain), rule)
-        return indexes
 
-    def _selects_client(self, rule: ConfigObject[DestinationRule]) -> bool:
-        selector = rule.spec.workload_selector
-        if selector is None:
-            return True
-        return rule.namespace == self.view.namespace and selector.match_labels.items() <= dict(self.view.labels).items()
+def _index_services(services: Iterable[Service]) -> Services:
+    wildcards: HostIndex[Service] = HostIndex()
+    by_host = {service.host: service for service in services}
+    for host, service in by_host.items():
+        if host.startswith("*"):
+            wildcards.add(host, service)
+    return Services(by_host, wildcards)
 
-    def _index_virtual_services(self) -> HostIndex[ConfigObject[VirtualService]]:
-        index: HostIndex[ConfigObject[VirtualService]] = HostIndex()
-        for item in self.view.virtual_services:
-            for host in hosts_of(item, self.view.domain):
-                index.add(host, item)
-        return index
 
-    def _index_wildcard_services(self) -> HostIndex[Service]:
-        index: HostIndex[Service] = HostIndex()
-        for service in self.view.services:
-            if service.host.startswith("*"):
-                index.add(service.host, service)
-        return index
+def _index_rules(items: VirtualServices, domain: str) -> HostIndex[ConfigObject[VirtualService]]:
+    index: HostIndex[ConfigObject[VirtualService]] = HostIndex()
+    for item in items:
+        for host in hosts_of(item, domain):
+            index.add(host, item)
+    return index
 
 
 def hosts_of(item: ConfigObject[VirtualService], domain: str) -> tuple[str, ...]:

@@ -12,6 +12,11 @@ def records(directory: Directory) -> tuple[DnsRecord, ...]:
 
     Wildcard hosts have no records: their addresses are those that the world's DNS says.
     """
+    view = directory.view
+    return directory.cache.recall("dns", view.services, (view.names,), lambda: _records(directory))
+
+
+def _records(directory: Directory) -> tuple[DnsRecord, ...]:
     found = {record.host: record for record in _service_records(directory)}
     for name in directory.view.names:
         found.setdefault(name.host, DnsRecord(name.host, name.addresses))

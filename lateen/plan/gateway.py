@@ -14,7 +14,6 @@ from lateen.api.networking.gateway import Gateway, Server, ServerProtocol
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.model import visibility
-from lateen.model.service import Service
 from lateen.plan import clusters, connections, routes
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory, hosts_of
@@ -78,24 +77,14 @@ def edge(directory: Directory, notes: Notes) -> Edge:
     made = Edge()
     for service in directory.view.services:
         if directory.stands_for(service) is service:
-            made.clusters += _clusters(service, directory, notes)
+            notes.extend(directory.policy(service).diagnostics)
+            made.clusters += clusters.of_service(service, directory, captures=False)
     by_port: defaultdict[int, list[OpenServer]] = defaultdict(list)
     for server in _open_servers(directory, notes):
         by_port[server.bound_port].append(server)
     for port in sorted(by_port):
         _add_port(made, port, by_port[port], directory, notes)
     return made
-
-
-def _clusters(service: Service, directory: Directory, notes: Notes) -> tuple[Cluster, ...]:
-    policy = directory.policy(service)
-    notes.extend(policy.diagnostics)
-    return directory.cache.recall(
-        "gateway clusters",
-        (service, policy, directory.defaults),
-        (),
-        lambda: clusters.of_service(service, policy, directory.defaults, captures=False),
-    )
 
 
 def _open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
@@ -169,9 +158,7 @@ def _virtual_hosts(servers: list[OpenServer], directory: Directory, notes: Notes
                 _, host = visibility.scoped_host(text, server.gateway.namespace)
                 found.setdefault(host, _Host()).requires_tls = True
     for host in sorted(found):
-        parts = tuple(routes.of_virtual_service(item, vantage, directory) for item in found[host].in_order)
-        for part in parts:
-            notes.extend(part.diagnostics)
+        parts = routes.of_virtual_services(found[host].in_order, vantage, directory, notes)
         if found[host].requires_tls or any(part.routes for part in parts):
             yield _virtual_host(host, number, found[host].requires_tls, parts, directory)
 

@@ -1,7 +1,7 @@
 """What a sidecar does with the connections to its workload."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -45,12 +45,12 @@ PASSTHROUGH: Final = Cluster(
 FALLBACK: Final = TcpChain((Target(names.INBOUND_PASSTHROUGH_CLUSTER),))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inbound:
     """What a sidecar's plan says about inbound traffic."""
 
-    clusters: list[Cluster] = field(default_factory=list)
-    ports: list[InboundPort] = field(default_factory=list)
+    clusters: tuple[Cluster, ...]
+    ports: tuple[InboundPort, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,19 @@ class _Door:
 
 def inbound(directory: Directory) -> Inbound:
     """Put together the workload's ports: those that a Sidecar's ingress names, else those that services send to."""
+    view = directory.view
+    services = [directory.services.get(port.host) for port in view.own_ports]
+    policies = [directory.policy(service) if service else None for service in services]
+    return directory.cache.recall(
+        "inbound",
+        (directory.defaults, view.sidecar, *services, *policies),
+        (view.own_ports,),
+        lambda: _inbound(directory),
+    )
+
+
+def _inbound(directory: Directory) -> Inbound:
     sidecar = directory.view.sidecar
-    made = Inbound()
     if sidecar is not None and sidecar.spec.ingress:
         doors = [
             _ingress_door(listener, Origin(sidecar.key, f"spec.ingress[{position}]"), directory.view.own_ports)
@@ -76,12 +87,10 @@ def inbound(directory: Directory) -> Inbound:
         ]
     else:
         doors = list(_doors(directory.view.own_ports))
-    for door in doors:
-        pool = _pool_of(sidecar.spec, door) if sidecar else None
-        made.clusters.append(directory.cache.intern(_cluster(door, pool, directory)))
-        made.ports.append(directory.cache.intern(InboundPort(door.port, _chain(door, directory), door.host)))
-    made.clusters.append(PASSTHROUGH)
-    return made
+    pools = [_pool_of(sidecar.spec, door) if sidecar else None for door in doors]
+    clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]
+    ports = [InboundPort(door.port, _chain(door, directory), door.host) for door in doors]
+    return Inbound((*clusters, PASSTHROUGH), tuple(ports))
 
 
 def _doors(own_ports: Iterable[OwnPort]) -> Iterator[_Door]:

@@ -7,7 +7,7 @@ from lateen.plan import clusters, defaults, dns, gateway, inbound, outbound, vir
 from lateen.plan.cache import PlanCache
 from lateen.plan.diagnostics import Notes, below
 from lateen.plan.directory import Directory
-from lateen.plan.types import Diagnostic, Origin, ProxyPlan
+from lateen.plan.types import Origin, ProxyPlan
 
 
 def build_plan(view: ProxyView, cache: PlanCache | None = None) -> ProxyPlan:
@@ -16,7 +16,7 @@ def build_plan(view: ProxyView, cache: PlanCache | None = None) -> ProxyPlan:
     The same view gives an equal plan, with or without a cache. With one, the parts that did not change since a plan
     that was made with it before (clusters, virtual hosts, route tables, listeners) are the same objects.
     """
-    cache = cache or PlanCache()
+    cache = PlanCache() if cache is None else cache
     cache.make_room(len(view.services))
     directory = Directory(view, cache)
     notes = Notes()
@@ -26,14 +26,9 @@ def build_plan(view: ProxyView, cache: PlanCache | None = None) -> ProxyPlan:
     return _sidecar_plan(directory, notes)
 
 
-def diagnostics(plan: ProxyPlan) -> tuple[Diagnostic, ...]:
-    """List what was doubtful in the objects that a plan was made from."""
-    return plan.diagnostics
-
-
 def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     view = directory.view
-    unknown = virtual_hosts.unknown_traffic(_outbound_policy(view), directory, notes)
+    unknown = directory.cache.intern(virtual_hosts.unknown_traffic(_outbound_policy(view), directory, notes))
     out = outbound.outbound(directory, unknown, notes)
     into = inbound.inbound(directory)
     return ProxyPlan(
@@ -42,7 +37,7 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
         route_tables=tuple(out.tables),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
-        inbound=tuple(into.ports),
+        inbound=into.ports,
         inbound_fallback=inbound.FALLBACK,
         dns=dns.records(directory),
         access_log=defaults.access_log(view.mesh),

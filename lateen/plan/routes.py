@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from lateen import names
 from lateen.api.networking.virtual_service import HttpMatch, HttpRoute, VirtualService
@@ -16,6 +17,8 @@ from lateen.plan.matches import ANY_REQUEST, Vantage
 from lateen.plan.traffic import HostPolicy
 from lateen.plan.types import Action, Diagnostic, Forward, Origin, RequestMatch, Route, Target
 
+_MESH: Final = frozenset({"mesh"})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Routes:
@@ -27,9 +30,9 @@ class Routes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class References:
-    """What a VirtualService's routes depend on beside itself."""
+    """What the routes of a VirtualService, with its delegates, depend on beside itself."""
 
-    delegates: tuple[ConfigObject[VirtualService], ...]
+    delegates: bool
     destinations: tuple[tuple[str, str], ...]
     asks_for_source: bool
 
@@ -37,8 +40,12 @@ class References:
 def of_virtual_service(item: ConfigObject[VirtualService], vantage: Vantage, directory: Directory) -> Routes:
     """Return the routes of a VirtualService as seen from a proxy's port; the same object while nothing changed."""
     cache = directory.cache
-    handed_over = delegates.delegates_of(item, directory)
-    references = cache.recall("references", (item, *handed_over), (), lambda: _references(item, handed_over))
+    references = cache.recall("references", (item,), (), lambda: _references((item,)))
+    handed_over: tuple[ConfigObject[VirtualService], ...] = ()
+    if references.delegates:
+        handed_over = delegates.delegates_of(item, directory)
+        together = (item, *handed_over)
+        references = cache.recall("references", together, (), lambda: _references(together))
     if not references.asks_for_source:
         vantage = Vantage(vantage.gateways, vantage.port)
     surroundings: list[object] = []
@@ -50,6 +57,22 @@ def of_virtual_service(item: ConfigObject[VirtualService], vantage: Vantage, dir
         (vantage,),
         lambda: _translate(item, vantage, directory),
     )
+
+
+def of_virtual_services(
+    items: Iterable[ConfigObject[VirtualService]], vantage: Vantage, directory: Directory, notes: Notes
+) -> tuple[Routes, ...]:
+    """Return the routes of each of several VirtualServices, and pass on what was doubtful in them."""
+    found = tuple(of_virtual_service(item, vantage, directory) for item in items)
+    for part in found:
+        if part.diagnostics:
+            notes.extend(part.diagnostics)
+    return found
+
+
+def mesh_vantage(directory: Directory, port: int) -> Vantage:
+    """Look at rules as a sidecar does, at a port that its workload calls."""
+    return Vantage(_MESH, port, directory.view.namespace, directory.view.labels)
 
 
 def merge(parts: Iterable[Routes]) -> tuple[Route, ...]:
@@ -76,14 +99,12 @@ def default(service: Service, port: int, policy: HostPolicy, directory: Director
     return Route(ANY_REQUEST, forward, name="default", origin=Origin(service.origin))
 
 
-def _references(
-    item: ConfigObject[VirtualService], handed_over: tuple[ConfigObject[VirtualService], ...]
-) -> References:
-    everything = (item, *handed_over)
-    conditions = [match for part in everything for rule in part.spec.http for match in rule.match]
+def _references(items: tuple[ConfigObject[VirtualService], ...]) -> References:
+    rules = [rule for item in items for rule in item.spec.http]
+    conditions = [condition for rule in rules for condition in rule.match]
     return References(
-        handed_over,
-        tuple(dict.fromkeys(place for part in everything for place in _destinations(part))),
+        any(rule.delegate is not None for rule in rules),
+        tuple(dict.fromkeys(place for item in items for place in _destinations(item))),
         any(condition.source_labels or condition.source_namespace for condition in conditions),
     )
 

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from textwrap import dedent
 from typing import Any
 
+from lateen.api.changes import Remove, Upsert
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.objects import ConfigObject
+from lateen.api.structs import Struct
 from lateen.model.proxy import Proxy, Role
 from lateen.model.service import Resolution, Service
 from lateen.model.snapshot import Inputs, Snapshot, first_snapshot, next_snapshot
@@ -40,10 +43,13 @@ spec:
 
 
 def snapshot(text: str, mesh: Mapping[str, Any] | None = None, previous: Snapshot | None = None) -> Snapshot:
-    """Decode YAML that must be right; services without an address get one, as the mesh gives them."""
+    """Decode YAML that must be right; services without an address get one, as the mesh gives them.
+
+    What is the same as in `previous` stays the same object.
+    """
     decoded = decode_yaml(dedent(text), "world.yaml")
     assert not decoded.errors, [str(error) for error in decoded.errors]
-    config = ConfigSet(decoded.objects)
+    config = _changed(previous.config, decoded.objects) if previous else ConfigSet(decoded.objects)
     settings = previous.mesh if previous and mesh is None else MeshConfig.model_validate(dict(mesh or {}))
     found = first_snapshot(Inputs(config, mesh=settings)).services.values()
     wanting = [service.host for service in found if _wants_address(service)]
@@ -69,6 +75,12 @@ def plan(text: str, namespace: str = "default", mesh: Mapping[str, Any] | None =
 def gateway_plan(text: str, namespace: str = "istio-system", **labels: str) -> ProxyPlan:
     """Plan a gateway; it is labelled `istio: ingressgateway` unless told otherwise."""
     return build_plan(view(snapshot(text), namespace, Role.GATEWAY, labels or {"istio": "ingressgateway"}), PlanCache())
+
+
+def _changed(before: ConfigSet, objects: tuple[ConfigObject[Struct], ...]) -> ConfigSet:
+    gone = {item.key for item in before} - {item.key for item in objects}
+    new = [Upsert(item) for item in objects if before.get(item.key) != item]
+    return before.apply([*new, *map(Remove, gone)])
 
 
 def _wants_address(service: Service) -> bool:

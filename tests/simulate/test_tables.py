@@ -10,6 +10,7 @@ A table has `config` (YAML documents) and `files` (paths in the checkout), and r
     answered        the status that the proxy answers itself; `location` for a redirection
     by              the object and field that decided
     as              path and authority as they arrive, where they are rewritten
+    fault           the failure that is made on purpose
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from lateen.plan import simulate
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
 from lateen.plan.simulate import Journey, Request
+from lateen.plan.types import Fault
 from tests.plan import worlds
 
 TABLES = Path(__file__).parent / "tables"
@@ -40,7 +42,7 @@ def rows() -> Iterator[Any]:
             yield pytest.param(table, row, id=f"{file.stem}-{position}: {row.get('when', row['call'])}")
 
 
-@pytest.mark.parametrize(("table", "row"), rows())
+@pytest.mark.parametrize(("table", "row"), list(rows()))
 def test_a_call_goes_where_the_table_says(table: dict[str, Any], row: dict[str, Any]) -> None:
     journey = follow(table, row)
     happened = {name: value for name, value in told(journey).items() if name in row}
@@ -88,8 +90,17 @@ def told(journey: Journey) -> dict[str, Any]:
         "answered": journey.status,
         "location": journey.location,
         "by": str(journey.route.origin) if journey.route else "",
+        "fault": failing(journey.fault),
         "as": " ".join(filter(None, (journey.path, journey.authority))),
     }
+
+
+def failing(fault: Fault | None) -> str:
+    if fault is None:
+        return ""
+    if fault.delay is not None:
+        return f"delay {fault.delay.seconds}s for {fault.delay_percent:g}%"
+    return f"abort {fault.abort_status} for {fault.abort_percent:g}%"
 
 
 def said(cluster: str) -> str:

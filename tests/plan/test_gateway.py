@@ -1,0 +1,72 @@
+"""What a gateway opens, and what it leaves closed."""
+
+from lateen.plan import describe
+from tests.plan import worlds
+from tests.plan.worlds import SHOP
+
+EDGE = SHOP + """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ingress, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a, creationTimestamp: "2021-01-01T00:00:00Z"}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: cart}}]}, {route: [{destination: {host: cart}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b, creationTimestamp: "2022-01-01T00:00:00Z"}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  http: [{match: [{uri: {exact: /b}}], directResponse: {status: 204}}]
+"""  # fmt: skip
+
+
+def test_a_port_is_opened_where_the_gateway_s_service_leads_to() -> None:
+    plan = describe.plan(worlds.gateway_plan(EDGE))
+    assert plan["gateway"] == {"0.0.0.0:8080": {"http": "http.8080"}}
+    assert "inbound" not in plan
+    assert "dns" not in plan
+
+
+def test_rules_for_one_host_are_merged_oldest_first_with_what_takes_everything_last() -> None:
+    (host,) = worlds.gateway_plan(EDGE).route_tables[0].virtual_hosts
+    assert (host.name, host.domains) == ("*:80", ("*",))
+    assert [str(route.origin) for route in host.routes] == [
+        "VirtualService default/a spec.http[0]",
+        "VirtualService default/b spec.http[0]",
+        "VirtualService default/a spec.http[1]",
+    ]
+
+
+def test_servers_that_end_tls_stay_closed_and_are_noted() -> None:
+    assert [str(diagnostic) for diagnostic in worlds.gateway_plan(EDGE).diagnostics] == [
+        "Gateway default/edge spec.servers[1]: is not open: HTTPS servers have no effect yet"
+    ]
+
+
+def test_a_gateway_finds_the_endpoints_of_headless_services_itself() -> None:
+    headless = """
+apiVersion: v1
+kind: Service
+metadata: {name: ring}
+spec: {clusterIP: None, selector: {app: ring}, ports: [{name: http, port: 80}]}
+"""
+    clusters = {cluster.name: cluster for cluster in worlds.gateway_plan(headless).clusters}
+    assert clusters["outbound|80||ring.default.svc.cluster.local"].discovery.value == "eds"

@@ -1,0 +1,87 @@
+"""What a sidecar does with connections to its workload."""
+
+from typing import Any
+
+from lateen.plan import describe
+from tests.plan import worlds
+
+SERVED = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: web}, {name: tcp, port: 81, targetPort: 9001}, {name: x, port: 82}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {connectionPool: {tcp: {maxConnections: 3}}}}
+"""
+
+
+def described(text: str) -> dict[str, Any]:
+    return describe.plan(worlds.plan(text, app="web"))
+
+
+def test_each_port_that_services_send_to_goes_to_the_workload() -> None:
+    plan = described(SERVED)
+    table = {
+        "inbound|http|80": {
+            "domains": ["*"],
+            "routes": [
+                {
+                    "name": "default",
+                    "to": "inbound|8080||",
+                    "retry": {
+                        "attempts": 2, "conditions": ["reset-before-request"], "avoids previous hosts": False,
+                    },
+                }
+            ],
+        }
+    }  # fmt: skip
+    assert plan["inbound"][8080] == {"http": table}
+    assert plan["inbound"][9001] == "inbound|9001||"
+    assert plan["inbound"][82]["else"] == "inbound|82||"
+    assert plan["inbound fallback"] == "InboundPassthroughCluster"
+    assert plan["clusters"]["inbound|8080||"] == {
+        "discovery": "original-destination",
+        "protocol": "HTTP",
+        "balancing": "original-destination",
+        "limits": {"connections": 3},
+        "bind address": "127.0.0.6",
+    }
+
+
+def test_services_that_disagree_on_a_protocol_leave_it_to_detection() -> None:
+    second = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web-tcp}
+spec: {selector: {app: web}, ports: [{name: tcp, port: 80, targetPort: web}]}
+"""
+    assert list(described(SERVED + second)["inbound"][8080]) == ["http", "else"]
+
+
+def test_a_sidecar_s_ingress_replaces_the_ports_of_services() -> None:
+    sidecar = """
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: web}
+spec:
+  workloadSelector: {labels: {app: web}}
+  inboundConnectionPool: {tcp: {maxConnections: 5}}
+  ingress:
+  - {port: {number: 8080, protocol: HTTP, name: web}, defaultEndpoint: "127.0.0.1:3000"}
+"""
+    plan = described(SERVED + sidecar)
+    assert list(plan["inbound"]) == [8080]
+    assert plan["clusters"]["inbound|8080||"] == {
+        "discovery": "static",
+        "protocol": "HTTP",
+        "limits": {"connections": 5},
+        "endpoints": [{"address": "127.0.0.1", "port": 3000}],
+        "origin": "Sidecar default/web spec.ingress[0]",
+    }
