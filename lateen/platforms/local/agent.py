@@ -5,6 +5,7 @@ on, and the next agent takes them over as they are.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -168,7 +169,9 @@ class Agent:
         for pod in memory.pods:
             if pod.design.sandbox in found:
                 self._take_over(pod, found.pop(pod.design.sandbox))
-        await asyncio.gather(*(self._supervisor.delete_sandbox(sandbox) for sandbox in found))
+        for sandbox in found:
+            with contextlib.suppress(Refused):
+                await self._supervisor.delete_sandbox(sandbox)
         self._report(self._lives.values())
         self._seen_readiness = {key: life.ready for key, life in self._lives.items()}
         self.adopted.set()

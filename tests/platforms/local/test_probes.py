@@ -84,7 +84,7 @@ async def test_grpc_is_good_when_the_named_service_serves(prober: Prober) -> Non
     async def check_later(request: bytes, context: grpc.ServicerContext) -> bytes:
         return check(request, context)
 
-    handler = grpc.unary_unary_rpc_method_handler(check_later)
+    handler: Any = grpc.unary_unary_rpc_method_handler(check_later)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler})])
     port = server.add_insecure_port(f"{HOST}:0")
