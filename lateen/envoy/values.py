@@ -1,7 +1,7 @@
 """Small values in protobuf's words: durations, shares, wrapped messages."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
 from envoy.type.v3 import percent_pb2
@@ -13,6 +13,8 @@ from lateen.plan.types import Origin
 
 NONE_AT_ALL = timedelta(0)
 """For Envoy, a timeout of zero is no timeout."""
+
+_RULES: Final = frozenset({"VirtualService", "DestinationRule"})
 
 
 def typed(message: Message) -> AnyMessage:
@@ -45,9 +47,9 @@ def runtime_fraction(percent: float) -> Any:
 
 
 def origin_metadata(origin: Origin | None) -> Any:
-    """Say which config object a part came from, as Istio does: `istio: {config: /apis/…/virtual-service/reviews}`."""
+    """Say which rule a part came from, as Istio does: `istio: {config: /apis/…/virtual-service/reviews}`."""
     metadata = base_pb2.Metadata()
-    if origin is not None:
+    if origin is not None and origin.key.kind in _RULES:
         metadata.filter_metadata["istio"].fields["config"].string_value = config_path(origin)
     return metadata
 

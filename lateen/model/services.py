@@ -43,7 +43,7 @@ def of_kubernetes(item: ConfigObject[ServiceSpec], mesh: MeshConfig, addresses: 
         namespace=namespace,
         ports=tuple(_kubernetes_ports(spec)),
         origin=item.key,
-        addresses=() if spec.headless or alias or not own else (own,),
+        addresses=() if spec.headless or not own else (own,),
         resolution=Resolution.PASSTHROUGH if spec.headless else Resolution.REGISTRY,
         selector=tuple(sorted(spec.selector.items())),
         export_to=exported_to(scopes or mesh.default_service_export_to or ("*",), namespace),
@@ -121,8 +121,11 @@ def endpoint_of_entry(entry: WorkloadEntry, port: int, name: str = "", namespace
 
 
 def needs_address(spec: ServiceSpec) -> bool:
-    """Tell whether a Kubernetes Service gets a virtual address from the mesh: it is not headless and wrote none."""
-    return spec.type is not ServiceType.EXTERNAL_NAME and not spec.cluster_ip
+    """Tell whether a Kubernetes Service gets a virtual address from the mesh: it wrote none, and is not headless.
+
+    One of type ExternalName gets one too if it has ports, so that its traffic is seen and routed by name.
+    """
+    return bool(spec.ports) if spec.type is ServiceType.EXTERNAL_NAME else not spec.cluster_ip
 
 
 def needs_automatic_addresses(spec: service_entry.ServiceEntry) -> bool:

@@ -170,7 +170,7 @@ def _virtual_host(
         "gateway host",
         parts,
         (host, port, requires_tls),
-        lambda: VirtualHost(names.virtual_host(host, port), _domains(host, port), routes.merge(parts), requires_tls),
+        lambda: VirtualHost(names.virtual_host(host, port), (host,), routes.merge(parts), requires_tls),
     )
 
 
@@ -201,16 +201,6 @@ def _agreed(server: OpenServer, item: ConfigObject[VirtualService], domain: str)
                 yield claimed
             elif visibility.host_matches(claimed, offered):
                 yield offered
-
-
-def _domains(host: str, port: int) -> tuple[str, ...]:
-    """List the authorities of a host: with every port, because the port that is published may be another one.
-
-    A wildcard can only stand at one end of a domain, so a wildcard host is matched with its own port only.
-    """
-    if host == "*":
-        return (host,)
-    return (host, f"{host}:{port}") if host.startswith("*") else (host, f"{host}:*")
 
 
 def _gateways_of(item: ConfigObject[VirtualService]) -> frozenset[str]:

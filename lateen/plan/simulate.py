@@ -32,6 +32,7 @@ from lateen.plan.types import (
 )
 
 ANY_ADDRESS: Final = "0.0.0.0"
+_PORT: Final = re.compile(r":\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,13 @@ def resolve(plan: ProxyPlan, host: str) -> str:
 
 
 def find_virtual_host(table: RouteTable, authority: str) -> VirtualHost | None:
-    """Choose by domain: exact, then the longest `*suffix`, then the longest `prefix*`, then `*`."""
+    """Choose by domain, without the port: exact, then the longest `*suffix`, then the longest `prefix*`, then `*`."""
+    host_name = _PORT.sub("", authority.lower())
     ranked = [
         (rank, host)
         for host in table.virtual_hosts
         for domain in host.domains
-        if (rank := _rank(domain.lower(), authority.lower())) is not None
+        if (rank := _rank(domain.lower(), host_name)) is not None
     ]
     return max(ranked, key=lambda pair: pair[0])[1] if ranked else None
 

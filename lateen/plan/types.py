@@ -215,7 +215,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """The routes for the requests whose authority is one of `domains` (`*` for all others)."""
+    """The routes for the requests whose host, whatever the port in it, is one of `domains` (`*` for all others)."""
 
     name: str
     domains: tuple[str, ...]

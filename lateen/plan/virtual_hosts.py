@@ -1,6 +1,5 @@
 """The virtual hosts of a sidecar: the names under which clients call a host, and the routes behind them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,19 +27,12 @@ def of_service(
         # The pods of a headless Service have names below the Service's.
         hosts += [f"*.{host}" for host in hosts]
     hosts += [bracketed(address) for address in single_addresses(service)]
-    return VirtualHost(names.virtual_host(service.host, port), with_port(hosts, port), routes)
+    return VirtualHost(names.virtual_host(service.host, port), tuple(hosts), routes)
 
 
 def of_host(host: str, port: int, client_namespace: str, domain: str, routes: tuple[Route, ...]) -> VirtualHost:
     """Return the virtual host of a host that is no service but has rules."""
-    return VirtualHost(
-        names.virtual_host(host, port), with_port(names.host_aliases(host, client_namespace, domain), port), routes
-    )
-
-
-def with_port(hosts: Iterable[str], port: int) -> tuple[str, ...]:
-    """List authorities for hosts: each alone and with the port."""
-    return tuple(domain for host in hosts for domain in (host, f"{host}:{port}"))
+    return VirtualHost(names.virtual_host(host, port), names.host_aliases(host, client_namespace, domain), routes)
 
 
 def single_addresses(service: Service) -> tuple[str, ...]:

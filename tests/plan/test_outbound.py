@@ -96,7 +96,7 @@ metadata: {name: shop}
 spec: {hosts: [shop.example], http: [{redirect: {authority: www.example}}]}
 """
     assert describe.plan(worlds.plan(rule))["routes"]["80"]["shop.example:80"] == {
-        "domains": ["shop.example", "shop.example:80"],
+        "domains": ["shop.example"],
         "routes": [
             {"redirect": {"code": 301, "authority": "www.example"}, "from": "VirtualService default/shop spec.http[0]"}
         ],
