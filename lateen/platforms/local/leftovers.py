@@ -101,7 +101,7 @@ def survivors(mesh: str, directory: Path, recorded: Recorded) -> set[int]:
     known = {pid for pid, start_time in recorded.processes if procfs.start_time(pid) == start_time}
     others = set(procfs.pids()) - known
     found = known | {pid for pid in others if procfs.has_environment(pid, *marked)}
-    return (found | _inside(recorded.networks, others - found)) - ours
+    return (found | _inside(recorded.networks, others - found, str(directory))) - ours
 
 
 def remove_files(directory: Path) -> None:
@@ -126,18 +126,31 @@ def remove_directory(directory: Path) -> None:
             each.rmdir()
 
 
-def _inside(networks: frozenset[int], pids: Iterable[int]) -> set[int]:
+def _inside(networks: frozenset[int], pids: Iterable[int], directory: str) -> set[int]:
+    """Find processes in recorded network namespaces that still are ours.
+
+    The kernel gives the inode numbers of dead namespaces to new ones: one that another mesh has now is known by the
+    marker of the process that holds it, one of somebody else by the lack of our rules.
+    """
     by_network: dict[int, set[int]] = {}
     own = procfs.network_namespace(os.getpid())
     for pid in pids:
         inode = procfs.network_namespace(pid)
         if inode in networks and inode is not None and inode != own:
             by_network.setdefault(inode, set()).add(pid)
-    return {pid for members in by_network.values() if _has_our_rules(min(members)) for pid in members}
+    return {
+        pid
+        for members in by_network.values()
+        if not _is_of_another_mesh(members, directory) and _has_our_rules(min(members))
+        for pid in members
+    }
+
+
+def _is_of_another_mesh(pids: Iterable[int], directory: str) -> bool:
+    return any(procfs.environment_value(pid, "LATEEN_DIRECTORY") not in (None, directory) for pid in pids)
 
 
 def _has_our_rules(pid: int) -> bool:
-    # the kernel gives inode numbers of dead namespaces to new ones: be sure that this one is ours
     look = (tools.tool("nft"), "list", "tables")
     argv = namespaces.enter_argv(pid, look, rootless=os.geteuid() != 0)
     try:

@@ -42,6 +42,15 @@ def has_environment(pid: int, *entries: str) -> bool:
     return content is not None and {entry.encode() for entry in entries} <= set(content.split(b"\0"))
 
 
+def environment_value(pid: int, name: str) -> str | None:
+    """The value of an environment variable that a process was started with; None where there is none."""
+    prefix = f"{name}=".encode()
+    entries = (_content(f"/proc/{pid}/environ") or b"").split(b"\0")
+    return next(
+        (entry.removeprefix(prefix).decode(errors="replace") for entry in entries if entry.startswith(prefix)), None
+    )
+
+
 def command(pid: int) -> str:
     """What a process runs, for people to read."""
     content = _content(f"/proc/{pid}/cmdline") or b""

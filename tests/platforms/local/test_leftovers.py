@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from lateen.platforms.local import leftovers, lock, procfs
 from lateen.platforms.local.leftovers import Ledger, Recorded
 
@@ -45,3 +47,25 @@ def test_a_ledger_of_another_boot_says_nothing_and_a_torn_line_is_passed_over(tm
     (tmp_path / leftovers.LEDGER).write_text(json.dumps({"boot": "another"}) + '\n{"pid": 1, "start_time": 2}\n')
     assert leftovers.read_ledger(tmp_path) == Recorded()
     assert leftovers.read_ledger(tmp_path / "nowhere") == Recorded()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces of its own are tried as root")
+def test_a_namespace_number_that_another_mesh_has_now_is_left_alone(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    script = "nft add table ip lateen && echo made && exec sleep 60"
+    holder = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", script],
+        env={**os.environ, **leftovers.markers("other", tmp_path / "other")},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"made\n"
+        network = procfs.network_namespace(holder.pid)
+        ledger.add_network(network or 0)
+        assert leftovers.survivors("m", tmp_path, leftovers.read_ledger(tmp_path)) == set()
+        ours = leftovers.survivors("other", tmp_path / "other", Recorded())
+        assert holder.pid in ours
+    finally:
+        holder.kill()
+        holder.wait()
