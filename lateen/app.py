@@ -30,6 +30,7 @@ from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
 from lateen.manager.store import Store
 from lateen.model.proxy import Role
+from lateen.plan.types import Diagnostic
 from lateen.platforms.local import preflight
 from lateen.platforms.local.agent import Agent, AgentSettings
 from lateen.platforms.local.client import SupervisorClient
@@ -113,6 +114,8 @@ async def run(settings: Settings) -> None:
             teller.tell(str(violation))
         loop.submit(store.read_files({str(file.path): file.decoded for file in files}))
 
+    doubts = _Doubts(loop, store, teller)
+    loop.follow(doubts.tell_new)
     loop.submit(store.load())
     take(source.read())
     loop.push()
@@ -174,6 +177,26 @@ class _Teller:
                 await self._supervisor.progress(line)
             except Refused as refused:
                 _log.warning("a progress line was not shown: %s", refused)
+
+
+class _Doubts:
+    """Tells people once what is legal but doubtful in their configuration, and again when it comes back."""
+
+    def __init__(self, loop: ControlLoop, store: Store, teller: _Teller) -> None:
+        self._loop = loop
+        self._store = store
+        self._teller = teller
+        self._told: frozenset[Diagnostic] = frozenset()
+
+    def tell_new(self) -> None:
+        """Tell what was not there at the last push."""
+        found = self._loop.diagnostics()
+        for doubt in found:
+            if doubt not in self._told:
+                item = self._store.get(doubt.origin.key)
+                place = item.source.place(doubt.origin.path) if item is not None else ""
+                self._teller.tell(f"{place}: warning: {doubt}" if place else f"warning: {doubt}")
+        self._told = frozenset(found)
 
 
 class _AddressKeeper:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lateen import names
@@ -23,6 +23,7 @@ from lateen.model import services
 from lateen.model.proxy import Proxy, Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.workload import Workload, WorkloadKey
+from lateen.plan.types import Diagnostic
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ class ControlLoop:
         self._debounce = Debounce()
         self._wake = asyncio.Event()
         self._listeners: list[Callable[[Snapshot], None]] = []
+        self._followers: list[Callable[[], None]] = []
+        self._pushed_generation = 0
+        self._waiters: list[asyncio.Future[None]] = []
         self._service_addresses = AddressPool(SERVICE_RANGE)
         self._entry_addresses = AddressPool(SERVICE_ENTRY_RANGE)
 
@@ -102,6 +106,22 @@ class ControlLoop:
     def subscribe(self, listener: Callable[[Snapshot], None]) -> None:
         """Have `listener` called with every new snapshot, before it is pushed."""
         self._listeners.append(listener)
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Have `follower` called after every push."""
+        self._followers.append(follower)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """List what is legal but doubtful in the configuration, as far as any connected proxy is concerned."""
+        return self._classes.diagnostics()
+
+    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> tuple[Diagnostic, ...]:
+        """List what is doubtful about some objects, once a generation has been pushed."""
+        while self._pushed_generation < generation:
+            pushed = asyncio.get_running_loop().create_future()
+            self._waiters.append(pushed)
+            await pushed
+        return tuple(found for found in self.diagnostics() if found.origin.key in keys)
 
     def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
         """Take up the proxy of a known workload and bring it to the state of its class.
@@ -192,6 +212,13 @@ class ControlLoop:
         for listener in self._listeners:
             listener(self.snapshot)
         self._classes.publish(self.snapshot, difference, self.generation)
+        self._pushed_generation = self.generation
+        for follower in self._followers:
+            follower()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         end = self._clock()
         self._debounce.pushed(start, end)
         _log.debug("pushed generation %d in %.1f ms", self.generation, 1000 * (end - start))

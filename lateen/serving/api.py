@@ -8,8 +8,8 @@ are for machines.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +17,12 @@ from aiohttp import web
 
 from lateen.api import kinds
 from lateen.api.decode import DEFAULT_NAMESPACE
+from lateen.api.violations import Severity, Violation
 from lateen.errors import ConfigRejected, LateenError, NotPermitted, ProtocolError, Unavailable
 from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus
-from lateen.manager.store import SCALABLE, Edit, Store
+from lateen.manager.store import SCALABLE, Edit, Outcome, Store
+from lateen.plan.types import Diagnostic
 from lateen.serving import answers, envoy_admin, metrics, requests
 from lateen.serving.ports import Loop, MeshFacts, Origins, Proxies, WorkloadRow, Workloads
 from lateen.serving.requests import Refusal
@@ -122,7 +124,7 @@ class Api:
         return web.json_response({"objects": found})
 
     async def _apply(self, request: web.Request) -> web.Response:
-        return self._submitted(self.store.apply(requests.documents(await requests.body_of(request))))
+        return await self._submitted(self.store.apply(requests.documents(await requests.body_of(request))))
 
     async def _delete(self, request: web.Request) -> web.Response:
         body = await requests.body_of(request)
@@ -136,7 +138,7 @@ class Api:
             if decoded.errors:
                 raise ConfigRejected("not deleted: the files are not valid", decoded.errors)
             keys = [item.key for item in decoded.objects]
-        return self._submitted(self.store.delete(keys))
+        return await self._submitted(self.store.delete(keys))
 
     async def _scale(self, request: web.Request) -> web.Response:
         body = await requests.body_of(request)
@@ -146,7 +148,7 @@ class Api:
         words = (body["kind"],) if body.get("kind") else SCALABLE
         keys = [requests.key_of(word, requests.text(body, "name"), body.get("namespace")) for word in words]
         key = next((key for key in keys if self.store.get(key) is not None), keys[0])
-        return self._submitted(self.store.scale(key, replicas))
+        return await self._submitted(self.store.scale(key, replicas))
 
     async def _wait(self, request: web.Request) -> web.Response:
         key = requests.key_of(
@@ -204,9 +206,23 @@ class Api:
         }
         return [*sorted(deployments), *sorted(row.name for row in rows)]
 
-    def _submitted(self, edit: Edit) -> web.Response:
+    async def _submitted(self, edit: Edit) -> web.Response:
         generation = self.loop.submit(edit.changes)
-        return web.json_response(answers.outcomes(edit.outcomes, generation))
+        doubts = await self.loop.doubts(generation, {each.key for each in edit.outcomes if each.key is not None})
+        warned = [self._with_doubts(outcome, doubts) for outcome in edit.outcomes]
+        return web.json_response(answers.outcomes(warned, generation))
+
+    def _with_doubts(self, outcome: Outcome, doubts: Sequence[Diagnostic]) -> Outcome:
+        """Add to an outcome what is legal but doubtful about its object, as warnings."""
+        item = self.store.get(outcome.key) if outcome.key is not None else None
+        if item is None:
+            return outcome
+        warnings = tuple(
+            Violation(doubt.origin.path, doubt.message, Severity.WARNING, item.source, str(item.key))
+            for doubt in doubts
+            if doubt.origin.key == item.key
+        )
+        return replace(outcome, violations=(*outcome.violations, *warnings))
 
     def _found(self, reference: str, namespace: str) -> list[WorkloadRow]:
         """List what a reference means; of several namespaces the default one is meant, if it is among them."""

@@ -1,6 +1,6 @@
 """What the API's door needs to know, and from whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -8,6 +8,7 @@ from lateen.api.changes import Change
 from lateen.api.objects import ObjectKey
 from lateen.manager.liveness import Instance
 from lateen.manager.pushes import ProxyStatus
+from lateen.plan.types import Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class Loop(Protocol):
 
     def submit(self, changes: Sequence[Change]) -> int:
         """Take in changes; return the generation that contains them."""
+        ...
+
+    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> Sequence[Diagnostic]:
+        """List what is legal but doubtful about some objects, once a generation has been pushed."""
         ...
 
 

@@ -70,11 +70,14 @@ class DiscoveryServer:
         A socket file that an earlier server left behind is replaced.
         """
         if socket is not None:
-            socket.unlink(missing_ok=True)
-            self._server.add_insecure_port(f"unix:{socket}")
+            self._bind(socket)
         port = self._server.add_insecure_port(address) if address is not None else 0
         await self._server.start()
         return port
+
+    def _bind(self, socket: Path) -> None:
+        socket.unlink(missing_ok=True)
+        self._server.add_insecure_port(f"unix:{socket}")
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Stop listening and end all streams; proxies go on with what they have."""
@@ -221,12 +224,12 @@ class StreamOutlet:
         self._budget = budget
         self._reader = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[Delta] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     def send(self, delta: Delta) -> None:
         """Write a response when those before it have been written."""
-        self._queue.append(self._responses.encode(delta))
+        self._queue.append(delta)
         if self._writer is None:
             self._writer = self._loop.create_task(self._write_all())
 
@@ -245,11 +248,11 @@ class StreamOutlet:
     async def _write_all(self) -> None:
         try:
             while self._queue:
-                data = self._queue.popleft()
-                if len(data) < LARGE_BYTES:
-                    await self._context.write(data)
+                delta = self._queue.popleft()
+                if delta.size_bytes < LARGE_BYTES:
+                    await self._context.write(self._responses.encode(delta))
                 else:
-                    await self._write_large(data)
+                    await self._write_large(delta)
         except grpc.aio.BaseError:
             # The proxy has gone; the reading side finds out too and ends the stream.
             self._queue.clear()
@@ -258,10 +261,11 @@ class StreamOutlet:
         finally:
             self._writer = None
 
-    async def _write_large(self, data: bytes) -> None:
-        taken_bytes = await self._budget.take(len(data))
+    async def _write_large(self, delta: Delta) -> None:
+        """Write a response when its turn has come; before that it takes no memory."""
+        taken_bytes = await self._budget.take(delta.size_bytes)
         try:
             async with asyncio.timeout(STALL_SECONDS):
-                await self._context.write(data)
+                await self._context.write(self._responses.encode(delta))
         finally:
             self._budget.give_back(taken_bytes)

@@ -183,3 +183,15 @@ async def test_the_objects_behind_a_resource_can_be_named(loop: ControlLoop) -> 
     Envoy(loop, "a")
     assert WEB in loop.origins("a.default", "RDS", "80")
     assert str(loop.origins("a.default", "CDS", WEB_CLUSTER)[0]) == "Service default/web"
+
+
+async def test_what_is_doubtful_about_an_object_is_told_once_it_was_pushed(loop: ControlLoop) -> None:
+    Envoy(loop, "a")
+    dangling = (ROUTE % "1s").replace("{host: web}", "{host: web, subset: v9}")
+    generation = loop.submit(changes(dangling))
+    asking = asyncio.create_task(loop.doubts(generation, {WEB}))
+    await asyncio.sleep(0)
+    loop.push()
+    (doubt,) = await asking
+    assert doubt.origin.path == "spec.http[0].route[0].destination"
+    assert "subset v9" in doubt.message

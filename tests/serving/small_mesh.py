@@ -1,6 +1,6 @@
 """A mesh that exists only as values: what the API's tests, and those of the command line, talk to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from lateen.api import decode
@@ -10,6 +10,7 @@ from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus, ResourceStatus, State
 from lateen.manager.store import Record, Store
 from lateen.model.workload import WorkloadKey
+from lateen.plan.types import Diagnostic
 from lateen.platforms.local import report
 from lateen.platforms.local.report import ContainerRow, Notice, PublishedRow, WorkloadRow
 from lateen.serving.api import Api
@@ -55,18 +56,23 @@ class NoRecords:
 
 @dataclass
 class SmallLoop:
-    """Counts changes; `late` are the proxies that never acknowledge, `blind` those that see no object."""
+    """Counts changes; `late` are the proxies that never acknowledge, `blind` those that see no object,
+    `doubtful` what is doubtful about objects."""
 
     generation: int = 0
     changed_at: dict[ObjectKey, int] = field(default_factory=dict)
     late: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
+    doubtful: tuple[Diagnostic, ...] = ()
 
     def submit(self, changes: Sequence[Change]) -> int:
         if changes:
             self.generation += 1
             self.changed_at.update((change.key, self.generation) for change in changes)
         return self.generation
+
+    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> Sequence[Diagnostic]:
+        return [found for found in self.doubtful if found.origin.key in keys]
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
         return lambda proxy: str(proxy) not in self.blind

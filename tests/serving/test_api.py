@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from lateen.api.objects import ObjectKey
+from lateen.plan.types import Diagnostic, Origin
 from lateen.serving import api
 from tests.serving.small_mesh import VIRTUAL_SERVICE, SmallMesh, workload
 
@@ -224,3 +226,13 @@ async def test_a_defect_is_answered_in_one_line(client: aiohttp.ClientSession, m
     async with client.get("/v1/proxies") as answer:
         assert answer.status == 500
         assert "control-plane.log" in (await answer.json())["error"]["message"]
+
+
+async def test_what_is_doubtful_comes_as_a_warning_with_its_line(
+    client: aiohttp.ClientSession, mesh: SmallMesh
+) -> None:
+    key = ObjectKey("networking.istio.io", "VirtualService", "default", "reviews")
+    mesh.loop.doubtful = (Diagnostic(Origin(key, "spec.http[0]"), "subset v9 is not defined"),)
+    (outcome,) = (await apply(client, VIRTUAL_SERVICE))["outcomes"]
+    (warning,) = outcome["violations"]
+    assert (warning["severity"], warning["line"], warning["message"]) == ("warning", 7, "subset v9 is not defined")

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from conftest import CLASS
 from envoy.service.discovery.v3 import discovery_pb2
+from open_door import CLASS
 
 from lateen.manager.pushes import Pushes
 from lateen.serving.xds import Budget

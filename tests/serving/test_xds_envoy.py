@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,6 @@ from typing import Any
 import aiohttp
 import envoy
 import pytest
-from conftest import CLASS, OpenDoor
-from google.protobuf import any_pb2, json_format
-
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
@@ -21,6 +19,9 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2, json_format
+from open_door import CLASS, OpenDoor
+
 from lateen.manager.pushes import Pushes, State
 from lateen.serving.xds import DiscoveryServer
 from lateen.xds import order
@@ -63,9 +64,10 @@ def endpoints(name: str, port: int) -> Resource:
 
 def listener(name: str, socket: Path, route: str) -> Resource:
     connections = {
-        "@type":
-        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name, "rds": {"route_config_name": route, "config_source": ADS}, "http_filters": [
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "rds": {"route_config_name": route, "config_source": ADS},
+        "http_filters": [
             {
                 "name": "router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -137,7 +139,7 @@ class Recorder(OpenDoor):
 
 @asynccontextmanager
 async def server(xds: Path, wanted: ResourceSet) -> AsyncIterator[tuple[Pushes, Recorder]]:
-    pushes = Pushes()
+    pushes = Pushes(clock=lambda: 10 * time.monotonic())  # patience is over in a tenth of the time
     pushes.publish(CLASS, wanted, 1)
     recorder = Recorder(pushes)
     discovery = DiscoveryServer(recorder)
@@ -174,9 +176,10 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 async def config_dump(admin: Path) -> str:
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(os.fspath(admin))) as session:
-        async with session.get("http://admin/config_dump?include_eds") as answer:
-            return await answer.text()
+    connector = aiohttp.UnixConnector(os.fspath(admin))
+    url = "http://admin/config_dump?include_eds"
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+        return await answer.text()
 
 
 async def test_a_real_envoy_takes_refuses_and_comes_back(tmp_path: Path) -> None:
