@@ -1,0 +1,389 @@
+"""The demo's own reasoning: what it reads from answers and Envoys, what it accepts, what it shows."""
+
+import asyncio
+import fcntl
+import random
+import sys
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from rich.console import Console
+
+from .conftest import EXAMPLES
+
+sys.path.insert(0, str(EXAMPLES / "demo"))
+
+import answers
+import changes
+import checks
+import mesh
+import readings
+import screen
+import show
+import steps
+from answers import JASON, OTHERS, Answer
+from checks import Evidence
+from readings import Bin, Counts, Instance, Reading, Row, Window
+from screen import LiveScreen, Outcome
+from steps import TOUR, Step
+from traffic import CYCLE, Traffic
+
+HOST = "reviews.default.svc.cluster.local"
+STEPS = {step.title: step for step in TOUR}
+PAGE = '<code>reviews-v3-5f-x2x</code> · v3<span class="stars red" role="img">★</span>'
+API = '{"podname":"reviews-v2-77-abc","reviews":[{"rating":{"stars":5,"color":"black"}}]}'
+NO_STARS = '{"podname":"reviews-v1-77-abc","reviews":[{"text":"red and black"}]}'
+LOST = '{"podname":"reviews-v3-1-a","reviews":[{"rating":{"error":"Ratings service is currently unavailable"}}]}'
+
+
+def instance(app: str, version: str = "v1", is_gateway: bool = False) -> Instance:
+    return Instance(f"{app}-{version}", app, version, is_gateway, Path("/nowhere"))
+
+
+def some(count: int, version: str, stars: answers.Stars, user: str = OTHERS, seconds: float = 0.01) -> list[Answer]:
+    return [Answer(user, 200, version, stars, seconds)] * count
+
+
+def counted(failed_calls: int = 0, **versions: int) -> Reading:
+    sent = readings.Counter({(HOST, version): count for version, count in versions.items()})
+    return Reading(1.0, {instance("productpage"): Counts(sent=sent, failed_calls=failed_calls)})
+
+
+def found_wrong(step: str, found: list[Answer], reading: Reading, *, is_ours: bool = True) -> list[str]:
+    evidence = Evidence((), found, reading, is_ours)
+    return [problem.expected for problem in checks.problems(STEPS[step], evidence)]
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "stars"),
+    [
+        (PAGE, "v3", "red"),
+        (API, "v2", "black"),
+        (NO_STARS, "v1", "none"),
+        (LOST, "v3", "missing"),
+        ("oops", "", "none"),
+    ],
+)
+def test_an_answer_tells_version_and_stars(body: str, version: str, stars: str) -> None:
+    answer = answers.read(OTHERS, 200, body, 0.1)
+    assert (answer.version, answer.stars, answer.is_good) == (version, stars, version != "")
+
+
+def test_bounds_hold_what_fair_draws_give_and_little_more() -> None:
+    least, most = checks.bounds(360, 0.1)
+    draw = random.Random(1)
+    outcomes = [sum(draw.random() < 0.1 for _ in range(360)) for _ in range(1000)]
+    assert least <= min(outcomes) and max(outcomes) <= most
+    assert 0 < least < 20 and 60 < most < 90
+    assert checks.bounds(60, 0.0) == (0, 0)
+    assert checks.bounds(60, 1.0) == (60, 60)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_each_end_is_cut_off_at_the_promised_chance(share: float) -> None:
+    def chance(hits: Iterable[int]) -> float:
+        return sum(checks._binomial(200, each, share) for each in hits)
+
+    least, most = checks.bounds(200, share)
+    assert chance(range(least)) <= 1e-7 < chance(range(least + 1))
+    assert chance(range(most + 1, 201)) <= 1e-7 < chance(range(most, 201))
+
+
+def test_traffic_that_keeps_a_promise_is_accepted() -> None:
+    split = [*some(325, "v1", "none"), *some(35, "v2", "black")]
+    assert found_wrong("90/10", split, counted(v1=325, v2=35)) == []
+    for_jason = [*some(61, "v2", "black", JASON), *some(59, "v3", "red", JASON), *some(240, "v1", "none")]
+    assert found_wrong("50/50 for jason", for_jason, counted(v1=240, v2=61, v3=59)) == []
+    late = [*some(20, "v3", "red", JASON, 0.41), *some(40, "v3", "red")]
+    assert found_wrong("ratings late", late, counted(v3=60)) == []
+    lost = [*some(20, "v3", "missing", JASON), *some(40, "v3", "red")]
+    assert found_wrong("ratings fail", lost, counted(failed_calls=20, v3=60)) == []
+
+
+def test_a_split_that_is_off_is_told_by_version() -> None:
+    even = [*some(180, "v1", "none"), *some(180, "v2", "black")]
+    wrong = found_wrong("90/10", even, counted(v1=180, v2=180))
+    assert len(wrong) == 2 and "reviews v1" in wrong[0] and "reviews v2" in wrong[1]
+    mixed_up = [*some(120, "v1", "none", JASON), *some(240, "v2", "black")]
+    assert any(each.startswith("jason: 0 of 120") for each in found_wrong("50/50 for jason", mixed_up, counted()))
+
+
+def test_a_fault_that_is_not_seen_is_told() -> None:
+    in_time = [*some(20, "v3", "red", JASON), *some(40, "v3", "red")]
+    assert found_wrong("ratings late", in_time, counted(v3=60)) == ["jason: every answer takes 0.4 s or more"]
+    all_late = [*some(20, "v3", "red", JASON, 0.5), *some(40, "v3", "red", OTHERS, 0.5)]
+    assert found_wrong("ratings late", all_late, counted(v3=60)) == ["others: answers in less than 0.4 s"]
+    assert found_wrong("ratings fail", in_time, counted(v3=60)) == ["jason: stars of reviews v3: missing"]
+
+
+def test_a_request_that_fails_is_told_whenever_it_was() -> None:
+    good = some(60, "v1", "none")
+    bad = Answer(OTHERS, 503, "", "none", 0.1)
+    problems = checks.problems(STEPS["all v1"], Evidence([bad], good, counted(v1=60), True))
+    assert [(each.expected, each.seen) for each in problems] == [
+        ("every page comes, with reviews, while the change went live", "1 x status 503 of 1")
+    ]
+    assert checks.problems(STEPS["all v1"], Evidence([], [], counted(), True))
+
+
+def test_envoys_must_have_counted_what_was_seen() -> None:
+    good = some(60, "v1", "none")
+    assert found_wrong("all v1", good, counted(v1=59)) == ["productpage's Envoy: 60 requests sent to reviews v1"]
+    assert found_wrong("all v1", good, counted(v1=61)) == ["productpage's Envoy: 60 requests sent to reviews v1"]
+    assert found_wrong("all v1", good, counted(v1=60, failed_calls=1)) == ["all Envoys: 0 requests failed"]
+
+
+def test_where_others_use_the_mesh_too_envoys_may_count_more_but_nothing_else() -> None:
+    good = some(60, "v1", "none")
+    assert found_wrong("all v1", good, counted(v1=75), is_ours=False) == []
+    assert found_wrong("all v1", good, counted(v1=59), is_ours=False) != []
+    assert found_wrong("all v1", good, counted(v1=75, v2=1), is_ours=False) != []
+
+
+def test_what_traffic_did_is_said_in_a_few_words() -> None:
+    lost = [*some(20, "v3", "missing", JASON), *some(40, "v3", "red")]
+    assert checks.observed(STEPS["ratings fail"], lost) == "everybody v3 100% · jason without stars 20/20"
+    late = [*some(20, "v3", "red", JASON, 0.41), *some(40, "v3", "red")]
+    assert checks.observed(STEPS["ratings late"], late) == "everybody v3 100% · jason 410 ms, others 10 ms"
+
+
+def statistics(own: str = "inbound|9080||") -> dict[str, Any]:
+    counters = {
+        f"cluster.{own};.upstream_rq_total": 10,
+        f"cluster.{own};.upstream_rq_5xx": 1,
+        f"cluster.outbound|9080|v2|{HOST};.upstream_rq_total": 7,
+        "http.outbound_0.0.0.0_9080;.downstream_rq_5xx": 3,
+    }
+    bins = [{"lower_bound": 0, "width": 0, "count": 5}, {"lower_bound": 10, "width": 10, "count": 5}]
+    histogram = {"name": f"cluster.{own};.upstream_rq_time", "totals": bins}
+    other = {"name": f"cluster.outbound|9080|v2|{HOST};.upstream_rq_time", "totals": bins}
+    return {
+        "stats": [
+            *({"name": name, "value": value} for name, value in counters.items()),
+            {"histograms": {"details": [histogram, other] if own.startswith("inbound") else [histogram]}},
+        ]
+    }
+
+
+def test_a_sidecar_counts_what_it_lets_in_and_what_its_application_sends() -> None:
+    found = readings.parse(statistics(), is_gateway=False)
+    assert (found.requests, found.failures, found.failed_calls) == (10, 1, 3)
+    assert found.durations == {Bin(0, 0): 5, Bin(10, 10): 5}
+    assert found.sent == {(HOST, "v2"): 7}
+
+
+def test_a_gateway_counts_what_it_sends_on() -> None:
+    found = readings.parse(statistics("outbound|9080||productpage.default.svc.cluster.local"), is_gateway=True)
+    assert (found.requests, found.failures, found.failed_calls) == (17, 1, 0)
+
+
+def test_quantiles_lie_in_the_right_bin() -> None:
+    durations = {Bin(0, 0): 50, Bin(10, 10): 49, Bin(400, 10): 1}
+    assert readings.quantile(durations, 0.5) == 0
+    assert readings.quantile(durations, 0.99) == 20
+    assert readings.quantile(durations, 1.0) == 410
+    assert readings.quantile({}, 0.5) is None
+
+
+def test_rows_tell_what_happened_in_the_window_only() -> None:
+    one, two = instance("reviews", "v1"), instance("reviews", "v2")
+    before = {one: Counts(requests=100, failures=50), two: Counts(requests=100)}
+    after = {one: Counts(requests=130, failures=53), two: Counts(requests=110)}
+    window = Window(5.0)
+    assert window.add(Reading(0.0, {one: Counts(), two: Counts()})) == ()
+    window.add(Reading(10.0, before))
+    rows = window.add(Reading(15.0, after))
+    assert [(row.version, row.requests_per_second, row.share) for row in rows] == [("v1", 6.0, 0.75), ("v2", 2.0, 0.25)]
+    assert rows[0].success == pytest.approx(0.9)
+
+
+def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
+    assert Counts(requests=3).since(Counts(requests=100)).requests == 3
+
+
+def test_an_edit_is_shown_in_two_lines() -> None:
+    before = "# v1\nroute:\n- destination:\n    subset: v1\n"
+    after = "# v2\nroute:\n- destination:\n    subset: v2\n  weight: 10\n"
+    assert changes.change("reviews.yaml", before, after) == ("reviews.yaml", "subset: v1", "subset: v2 weight: 10")
+
+
+@pytest.mark.parametrize("step", [step for step in TOUR if step.source], ids=lambda step: step.title)
+def test_a_step_edits_the_virtual_service_that_its_file_is_named_for(step: Step) -> None:
+    assert step.source is not None
+    item = yaml.safe_load(step.source.read_text())
+    assert (item["kind"], f"{item['metadata']['name']}.yaml") == ("VirtualService", step.file)
+
+
+def test_the_promised_shares_are_those_of_the_routing() -> None:
+    for step in TOUR:
+        for split in step.splits:
+            assert sum(split.shares.values()) == pytest.approx(1.0)
+            assert set(split.shares) <= set(steps.STARS)
+    delay = STEPS["ratings late"]
+    assert delay.source is not None and delay.fault is not None
+    written = yaml.safe_load(delay.source.read_text())["spec"]["http"][0]["fault"]["delay"]["fixedDelay"]
+    assert written == f"{delay.fault.seconds}s"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_the_folder_holds_one_virtual_service_a_file_and_takes_edits(temporary: Path) -> None:
+    folder = mesh.Folder("demo")
+    assert sorted(path.name for path in folder.path.glob("*.yaml")) == [
+        "destination-rules.yaml",
+        "details.yaml",
+        "productpage.yaml",
+        "ratings.yaml",
+        "reviews.yaml",
+    ]
+    before, after = folder.edit("reviews.yaml", STEPS["90/10"].source)
+    assert before != after and (folder.path / "reviews.yaml").read_text() == after
+    assert folder.edit("reviews.yaml", None) == (after, before)
+    folder.remove()
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_living_demo_is_left_alone(temporary: Path) -> None:
+    folder = mesh.Folder("demo")
+    with pytest.raises(mesh.TourFailed, match="under way"):
+        await mesh.remove_leftovers("demo")
+    assert folder.path.exists()
+    folder.remove()
+
+
+async def test_a_killed_demos_folder_and_mesh_are_removed(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = mesh.Folder("demo")
+    fcntl.flock(folder._lock, fcntl.LOCK_UN)
+    called: list[tuple[str, ...]] = []
+
+    async def lateen(*arguments: str, seconds: float) -> mesh.Ended:
+        called.append(arguments)
+        return mesh.Ended(0, "")
+
+    monkeypatch.setattr(mesh, "_lateen", lateen)
+    await mesh.remove_leftovers("demo")
+    assert called == [("down", "--name", "demo")]
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_mesh_of_the_users_own_is_refused_and_not_ended(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lateen.cli.meshes.Mesh.is_running", True)
+    with pytest.raises(mesh.TourFailed, match="no tour"):
+        await mesh.remove_leftovers("demo")
+
+
+async def page(request: web.Request) -> web.Response:
+    """Black stars for jason, none for others, as the page has them."""
+    is_jason = request.headers.get("cookie") == "user=jason"
+    return web.Response(text=API if is_jason else NO_STARS)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", page)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
+
+
+async def test_traffic_is_counted_out_exactly(url: str) -> None:
+    async with Traffic(url, rate=None) as traffic:
+        await traffic.flow()
+        assert (await traffic.first_good_answer(5)).is_good
+        await traffic.rest()
+        found = await traffic.ask(10 * len(CYCLE))
+        assert await traffic.rest() == ()
+    assert [sum(each.user == user for each in found) for user in (JASON, OTHERS)] == [20, 40]
+    assert {(each.user, each.version) for each in found} == {(JASON, "v2"), (OTHERS, "v1")}
+
+
+async def test_traffic_that_flows_ends_with_all_its_answers(url: str) -> None:
+    async with Traffic(url, rate=200.0) as traffic:
+        await traffic.flow()
+        while traffic.sent < 10:
+            await asyncio.sleep(0.01)
+        found = await traffic.rest()
+        assert len(found) == traffic.sent and traffic.failed == 0
+
+
+async def test_requests_that_nobody_answers_are_failures() -> None:
+    async with Traffic("http://127.0.0.1:1", rate=None) as traffic:
+        found = await traffic.ask(3)
+    assert [each.status for each in found] == [0, 0, 0] and traffic.failed == 3
+
+
+def concluded(report: show.Report) -> tuple[int, str]:
+    console = Console(width=120, color_system=None)
+    with console.capture() as captured:
+        status = show._conclude(console, report)
+    return status, captured.get()
+
+
+def test_the_exit_status_says_how_the_tour_went() -> None:
+    all_steps = [outcome(step) for step in TOUR]
+    assert concluded(show.Report(all_steps))[0] == 0
+    assert concluded(show.Report(all_steps[:2]))[0] == 130
+    failed = show.Report([outcome(TOUR[0], checks.Problem("60 answers", "59"))], logs=Path("/tmp/logs"))
+    status, said = concluded(failed)
+    assert status == 1
+    assert "expected: 60 answers" in said and "seen:     59" in said and "/tmp/logs" in said
+    status, said = concluded(show.Report([], mesh.TourFailed("the mesh did not come up", "no such file")))
+    assert status == 1 and "the mesh did not come up" in said and "no such file" in said
+
+
+def outcome(step: Step, *problems: checks.Problem) -> Outcome:
+    return Outcome(step, "everybody v1 100%", problems, 60, 0.05)
+
+
+def drawn(board: LiveScreen, width: int) -> list[str]:
+    console = Console(width=width, color_system=None, file=None)
+    with console.capture() as captured:
+        console.print(board)
+    return captured.get().splitlines()
+
+
+def a_full_board() -> LiveScreen:
+    board = LiveScreen()
+    board.begin("http://localhost:8080")
+    board.say("up")
+    board.leave(outcome(TOUR[0]))
+    board.enter(TOUR[1], changes.change("reviews.yaml", "a: 1\n", "b: 2\n" * 40))
+    services = [("istio-ingressgateway", ""), ("productpage", "v1"), ("details", "v1"), ("ratings", "v1")]
+    services += [("reviews", version) for version in ("v1", "v2", "v3")]
+    rows = [Row(service, version, 40.0, 1.0, 0.5, 12.0, 0.5, 1.5) for service, version in services]
+    board.update(screen.Numbers(rows, 1000, 0))
+    return board
+
+
+@pytest.mark.parametrize("width", [90, 120, 200])
+def test_the_board_fits_into_a_small_terminal(width: int) -> None:
+    lines = drawn(a_full_board(), width)
+    assert len(lines) <= 24 and max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "http://localhost:8080/productpage" in text and "- a: 1" in text and "✓ all v1" in text
+
+
+def test_the_hints_at_the_end_can_be_copied() -> None:
+    board = a_full_board()
+    board.stay([("look", "lateen ps")])
+    assert any("look" in line and "lateen ps" in line for line in drawn(board, 90))
+
+
+def test_a_failure_is_reported_with_what_was_expected_and_seen() -> None:
+    failed = outcome(TOUR[1], checks.Problem("60 answers", "59"))
+    assert screen.problem_lines([outcome(TOUR[0]), failed]) == [
+        "✗ 90/10",
+        "    expected: 60 answers",
+        "    seen:     59",
+    ]
