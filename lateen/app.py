@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +37,7 @@ from lateen.platforms.local.client import SupervisorClient
 from lateen.platforms.local.containers import Ground, read_image_map
 from lateen.platforms.local.envoy_process import BootstrapRequest, EnvoyProgram
 from lateen.platforms.local.protocol import Refused
+from lateen.platforms.local.service_access import ServiceAccess
 from lateen.platforms.local.source import FileSource, FileState
 from lateen.platforms.local.state import StateFile
 from lateen.serving import api
@@ -101,16 +102,17 @@ async def run(settings: Settings) -> None:
     loop = ControlLoop(pushes)
     addresses = _keep_addresses(loop, StateFile(settings.directory / "addresses.json"))
     teller = _Teller(supervisor)
-    agent = Agent(
-        loop,
-        supervisor,
-        _agent_settings(settings),
-        lambda generation, seconds: asyncio.ensure_future(loop.wait_settled(generation, seconds)),
-        teller.tell,
-    )
+    access = ServiceAccess(supervisor, lambda: not agent.is_all_taken(), teller.tell)
+    loop.subscribe(access.take)
+
+    async def settle(generation: int, seconds: float) -> None:
+        await loop.wait_settled(generation, seconds)
+        await access.settled(seconds)
+
+    agent = Agent(loop, supervisor, _agent_settings(settings), settle, teller.tell)
 
     def take(files: Sequence[FileState]) -> None:
-        for violation in (violation for file in files for violation in file.violations):
+        for violation in (violation for file in files for violation in file.decoded.violations):
             teller.tell(str(violation))
         loop.submit(store.read_files({str(file.path): file.decoded for file in files}))
 
@@ -120,13 +122,14 @@ async def run(settings: Settings) -> None:
     take(source.read())
     loop.push()
     addresses.save_if_changed()
-    doors = _Doors(settings, loop, store, pushes, agent)
+    doors = _Doors(settings, loop, store, pushes, agent, lambda: source.look(take))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(), name="control loop")
         tasks.create_task(agent.run(), name="node agent")
         tasks.create_task(teller.run(), name="progress")
         await agent.adopted.wait()
         loop.push()
+        tasks.create_task(access.run(), name="service access")
         await doors.open()
         _settle_memory()
         try:
@@ -138,12 +141,20 @@ async def run(settings: Settings) -> None:
 class _Doors:
     """The servers of the control plane."""
 
-    def __init__(self, settings: Settings, loop: ControlLoop, store: Store, pushes: Pushes, agent: Agent) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        loop: ControlLoop,
+        store: Store,
+        pushes: Pushes,
+        agent: Agent,
+        look_at_files: Callable[[], None],
+    ) -> None:
         self._directory = settings.directory
         self._discovery = DiscoveryServer(loop)
         facts = MeshFacts(settings.name, metadata.version("lateen"), str(settings.directory), time.time(), os.getpid())
         liveness = Liveness(store, loop, agent.workload_rows, lambda: map(str, pushes.connections))
-        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop)
+        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop, look_at_files)
         self._runner: Any = None
 
     async def open(self) -> None:

@@ -26,7 +26,7 @@ _KEPT_PATTERNS: Final = (
     r"cluster\..*;\.upstream_rq_(\d\d\d|\dxx|total|active|time|timeout|retry|pending_overflow)",
     r"cluster\..*;\.upstream_cx_(total|active|connect_fail|overflow|rx_bytes_total|tx_bytes_total)",
     r"cluster\..*;\.(membership_healthy|membership_total|outlier_detection\.ejections_active)",
-    r"http\..*;\.downstream_rq_(\dxx|total|time)",
+    r"http\..*;\.(downstream_rq_(\dxx|total|time)|fault\.(aborts|delays)_injected)",
 )
 """What the live table, the dashboards and a person who looks for a fault need; all else costs memory a cluster."""
 

@@ -239,9 +239,16 @@ class Store:
         return Outcome(str(key), Action.DELETED, key, note=note)
 
     def _refusals_of(self, key: ObjectKey) -> tuple[Violation, ...]:
-        in_files = (violation for violation in self._file_violations if violation.severity is Severity.ERROR)
-        named = tuple(violation for violation in in_files if violation.subject == str(key))
-        return (*named, *self._refused.get(str(key), ()))
+        """List what is wrong with a later version of an object, or with its file as a whole."""
+        written = self._written.get(key)
+        file = written.source.file if written is not None and key not in self._claims else None
+        faults = tuple(
+            violation
+            for violation in self._file_violations
+            if violation.severity is Severity.ERROR
+            and (violation.subject == str(key) or (" " not in violation.subject and violation.source.file == file))
+        )
+        return (*faults, *self._refused.get(str(key), ()))
 
 
 def _age_claim(claims: dict[ObjectKey, _Claim], key: ObjectKey, written: Item | None) -> None:

@@ -41,7 +41,11 @@ _STATUSES: Final[tuple[tuple[type[LateenError], int], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Everything that requests are answered from. `now` is in seconds since the epoch; `is_ready` once all is read."""
+    """Everything that requests are answered from.
+
+    `look_at_files` takes in what was edited and not noticed yet. `now` is in seconds since the epoch; `is_ready` once
+    all is read.
+    """
 
     facts: MeshFacts
     store: Store
@@ -50,6 +54,7 @@ class Api:
     workloads: Workloads
     proxies: Proxies
     origins: Origins
+    look_at_files: Callable[[], None] = lambda: None
     is_ready: Callable[[], bool] = lambda: True
     now: Callable[[], float] = time.time
 
@@ -156,6 +161,7 @@ class Api:
         )
         if self.store.get(key) is None:
             raise Refusal(404, f"{key} does not exist")
+        self.look_at_files()
         verdict = await self.liveness.wait(key, requests.seconds(request.query.get("timeout", "30")))
         return web.json_response(answers.verdict(key, verdict, self._statuses()))
 

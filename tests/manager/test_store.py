@@ -306,3 +306,13 @@ def test_the_last_writer_wins(events: list[tuple[str, str, dict[str, str]]]) -> 
         else:
             expected.pop(f"{where}-one", None)
         assert mesh.values == {name: text for name, (_, text) in expected.items()}
+
+
+def test_an_object_in_a_file_with_broken_yaml_is_not_the_newest_word() -> None:
+    store = Store(Memory())
+    good = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
+    store.read_files({"mesh.yaml": decode.decode_yaml(good, "mesh.yaml")})
+    store.read_files({"mesh.yaml": decode.decode_yaml(good + "\n---\nkind: [", "mesh.yaml")})
+    status = store.status(A)
+    assert status is not None
+    assert [violation.source.file for violation in status.refused] == ["mesh.yaml"]

@@ -14,9 +14,6 @@ from typing import Final
 import watchfiles
 
 from lateen.api.decode import Decoded, decode_yaml
-from lateen.api.objects import ConfigObject
-from lateen.api.structs import Struct
-from lateen.api.violations import Violation
 from lateen.errors import Unavailable
 
 SUFFIXES: Final = frozenset((".yaml", ".yml", ".json"))
@@ -25,37 +22,15 @@ _GATHERING_MILLISECONDS: Final = 60
 _LOOKING_MILLISECONDS: Final = 20
 _UNFINISHED_SECONDS: Final = 0.1
 
-Objects = tuple[ConfigObject[Struct], ...]
 NOTHING: Final = Decoded()
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a file says now: the objects that count, and everything that is wrong with the file.
-
-    An object that is invalid at the moment counts as it last was. A file that is gone says nothing.
-    """
+    """What a file says now: its valid objects, and all that is wrong with it. A file that is gone says nothing."""
 
     path: Path
     decoded: Decoded = NOTHING
-
-    @property
-    def objects(self) -> Objects:
-        """The objects that count."""
-        return self.decoded.objects
-
-    @property
-    def violations(self) -> tuple[Violation, ...]:
-        """Everything that is wrong with the file."""
-        return self.decoded.violations
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A file's content when it was decoded last, and what came of it."""
-
-    content: bytes
-    state: FileState
 
 
 class FileSource:
@@ -63,7 +38,7 @@ class FileSource:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(path.absolute() for path in paths)
-        self._seen: dict[Path, _Seen] = {}
+        self._seen: dict[Path, bytes] = {}
 
     def read(self) -> tuple[FileState, ...]:
         """Read everything; give the state of every file. Raises `Unavailable` for a path that cannot be read."""
@@ -78,7 +53,7 @@ class FileSource:
         What changed since `read` is told at once. A file that cannot be read at the moment stays as it was.
         """
         folders = sorted({path if path.is_dir() else path.parent for path in self._paths})
-        self._tell(changed)
+        self.look(changed)
         events = watchfiles.awatch(
             *folders,
             recursive=False,
@@ -92,13 +67,14 @@ class FileSource:
         async for _ in events:
             if self._looks_unfinished():
                 await asyncio.sleep(_UNFINISHED_SECONDS)
-            self._tell(changed)
+            self.look(changed)
 
     def _looks_unfinished(self) -> bool:
         """Tell whether a file has just become empty or vanished, as it does in the middle of many an editor's save."""
-        return any(seen.content and not _size(file) for file, seen in self._seen.items())
+        return any(content and not _size(file) for file, content in self._seen.items())
 
-    def _tell(self, changed: Callable[[tuple[FileState, ...]], None]) -> None:
+    def look(self, changed: Callable[[tuple[FileState, ...]], None]) -> None:
+        """Call `changed` now with the new states of the files that changed since they were last looked at."""
         if states := tuple(self._changed(tolerant=True)):
             changed(states)
 
@@ -108,38 +84,13 @@ class FileSource:
         for file in present:
             content = _content(file, tolerant=tolerant)
             seen = self._seen.get(file)
-            if content is None or (seen is not None and seen.content == content):
+            if content is None or seen == content:
                 continue
-            state = read_file_state(file, content, seen.state.objects if seen else ())
-            self._seen[file] = _Seen(content, state)
-            yield state
+            self._seen[file] = content
+            yield FileState(file, decode_yaml(content.decode(errors="replace"), str(file)))
         for file in self._seen.keys() - set(present):
             del self._seen[file]
             yield FileState(file)
-
-
-def read_file_state(file: Path, content: bytes, last_good: Objects = ()) -> FileState:
-    """Decode a file's content; what is wrong now and was right in `last_good` stays as it was. Pure."""
-    decoded = decode_yaml(content.decode(errors="replace"), str(file))
-    objects = (*decoded.objects, *_kept(decoded, last_good))
-    return FileState(file, Decoded(objects, decoded.violations))
-
-
-def _kept(decoded: Decoded, last_good: Objects) -> Iterator[ConfigObject[Struct]]:
-    """Yield the earlier objects that the text still means to define.
-
-    An object is meant when a violation names it. A violation without a name (a broken piece of YAML) may stand for any
-    of the objects that are missing now, so all of those are kept.
-    """
-    present = {item.key for item in decoded.objects}
-    broken = {violation.subject for violation in decoded.errors}
-    for item in last_good:
-        if item.key not in present and (str(item.key) in broken or not all(map(_names_an_object, broken))):
-            yield item
-
-
-def _names_an_object(subject: str) -> bool:
-    return " " in subject
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:

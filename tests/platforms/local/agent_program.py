@@ -36,9 +36,9 @@ class RecordingMesh:
 
     def take(self, states: tuple[FileState, ...]) -> None:
         for state in states:
-            keys = {item.key for item in state.objects}
+            keys = {item.key for item in state.decoded.objects}
             removals = [Remove(key) for key in self._by_file.get(state.path, set()) - keys]
-            self.config = self.config.apply([*removals, *map(Upsert, state.objects)])
+            self.config = self.config.apply([*removals, *map(Upsert, state.decoded.objects)])
             self._by_file[state.path] = keys
         for listener in self._listeners:
             listener(self)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lateen.errors import Unavailable
-from lateen.platforms.local.source import FileSource, FileState, read_file_state
+from lateen.platforms.local.source import FileSource, FileState
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: NAME}\nspec: {ports: [{port: PORT}]}\n"
 
@@ -19,7 +19,7 @@ def service(name: str, port: int | str = 80) -> str:
 
 
 def ports(state: FileState) -> dict[str, int]:
-    return {item.name: item.spec.ports[0].port for item in state.objects}  # type: ignore[attr-defined]
+    return {item.name: item.spec.ports[0].port for item in state.decoded.objects}  # type: ignore[attr-defined]
 
 
 def test_a_folder_stands_for_its_yaml_and_json_files_but_not_for_folders_in_it(tmp_path: Path) -> None:
@@ -36,25 +36,23 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
         FileSource([tmp_path / "nowhere.yaml"]).read()
 
 
-def test_an_object_that_becomes_invalid_stays_as_it_was_and_the_others_change() -> None:
-    file = Path("/config.yaml")
-    good = read_file_state(file, f"{service('a')}---\n{service('b')}".encode())
-    state = read_file_state(file, f"{service('a', 'x')}---\n{service('b', 81)}".encode(), good.objects)
-    assert ports(state) == {"a": 80, "b": 81}
-    assert [violation.subject for violation in state.violations] == ["Service default/a"]
+def test_a_file_says_what_is_right_in_it_and_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"{service('a', 'x')}---\n{service('b', 81)}")
+    (state,) = FileSource([tmp_path]).read()
+    assert ports(state) == {"b": 81}
+    assert [violation.subject for violation in state.decoded.violations] == ["Service default/a"]
 
 
-def test_an_object_that_is_taken_out_of_a_file_goes_although_another_is_invalid() -> None:
-    file = Path("/config.yaml")
-    good = read_file_state(file, f"{service('a')}---\n{service('b')}".encode())
-    assert ports(read_file_state(file, service("a", "x").encode(), good.objects)) == {"a": 80}
-
-
-def test_objects_behind_broken_yaml_stay() -> None:
-    file = Path("/config.yaml")
-    good = read_file_state(file, f"{service('a')}---\n{service('b')}".encode())
-    state = read_file_state(file, f"{service('a', 82)}---\nkind: [".encode(), good.objects)
-    assert ports(state) == {"a": 82, "b": 80}
+def test_what_was_edited_is_found_at_a_look_without_waiting(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(service("a"))
+    source, told = FileSource([tmp_path]), Followed()
+    source.read()
+    file.write_text(service("a", 81))
+    source.look(told.take)
+    assert told.files == {"x.yaml": {"a": 81}}
+    source.look(told.take)
+    assert told.bundles == 1
 
 
 class Followed:
