@@ -80,7 +80,20 @@ def tally(owners: Iterable[Wanted], rows: Sequence[Row]) -> Tally:
 
 
 def watch(mesh: Mesh, started: Started, owners: frozenset[Wanted], timeout_seconds: float) -> None:
-    """Show progress until every workload is ready or has failed; raises `Failed` with the reasons."""
+    """Show progress until every workload is ready or has failed; raises `Failed` with the reasons.
+
+    Whoever interrupts it wants no mesh: what was started is ended.
+    """
+    try:
+        _watch(mesh, started, owners, timeout_seconds)
+    except KeyboardInterrupt:
+        click.echo(f"stopping mesh '{mesh.name}'", err=True)
+        started.process.terminate()
+        started.process.wait()
+        raise
+
+
+def _watch(mesh: Mesh, started: Started, owners: frozenset[Wanted], timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
     api = ApiClient(mesh, patience_seconds=0)
     with _progress() as progress:
