@@ -168,6 +168,22 @@ Duration = Annotated[timedelta, _DurationText(), AfterValidator(_not_negative)]
 PositiveDuration = Annotated[timedelta, _DurationText(), AfterValidator(_at_least_a_millisecond)]
 
 
+def _inside(path: str) -> str:
+    if path.startswith(("/", "..")) or ".." in path.split("/"):
+        raise ValueError(f"must be a path inside the volume, without .. and not beginning with /, not {path!r}")
+    return path
+
+
+PathInside = Annotated[str, AfterValidator(_inside)]
+
+_ENTRY_NAME: Final = re.compile(r"(?!\.\.|\.$)[-._a-zA-Z0-9]{1,253}")
+
+
+def is_entry_name(name: str) -> bool:
+    """Tell whether a name can be a key of a ConfigMap or Secret, and so the name of a file."""
+    return _ENTRY_NAME.fullmatch(name) is not None
+
+
 def _whole_number_or_text(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"must be a whole number or a text, not {_shown(value)}")

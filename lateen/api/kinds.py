@@ -12,6 +12,7 @@ from lateen.api.apps.replica_set import ReplicaSet
 from lateen.api.apps.stateful_set import StatefulSet
 from lateen.api.core.config_map import ConfigMap
 from lateen.api.core.namespace import Namespace
+from lateen.api.core.persistent_volume_claim import PersistentVolumeClaim
 from lateen.api.core.pod import Pod
 from lateen.api.core.secret import Secret
 from lateen.api.core.service import Service
@@ -83,6 +84,9 @@ KINDS: Final = (
     Kind("Pod", "pods", Pod, short_names=("po",)),
     Kind("ConfigMap", "configmaps", ConfigMap, short_names=("cm",), body=Body.ROOT),
     Kind("Secret", "secrets", Secret, body=Body.ROOT),
+    Kind(
+        "PersistentVolumeClaim", "persistentvolumeclaims", PersistentVolumeClaim, "", ("v1",), ("pvc",), Effect.PARTIAL
+    ),
     Kind("Deployment", "deployments", Deployment, "apps", short_names=("deploy",)),
     Kind("StatefulSet", "statefulsets", StatefulSet, "apps", short_names=("sts",)),
     Kind("ReplicaSet", "replicasets", ReplicaSet, "apps", short_names=("rs",), effect=Effect.NONE_YET),

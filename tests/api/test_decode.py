@@ -188,6 +188,49 @@ REFUSED = [
     ),
     (
         "Pod",
+        "{volumes: [{name: a, emptyDir: {}, secret: {secretName: s}}, {name: b, configMap: {name: c, defaultMode: 4095}}, "
+        "{name: c, secret: {secretName: s, items: [{key: k, path: ../p}]}}], containers: [{name: a, image: b}]}",
+        [
+            "spec.volumes[0]: must have one source, not secret and emptyDir together",
+            "spec.volumes[1].configMap.defaultMode: must be file permissions from 0 to 0777 (511), not 4095: "
+            "write an octal number like 0644",
+            "spec.volumes[2].secret.items[0].path: must be a path inside the volume, without .. and not beginning "
+            "with /, not '../p'",
+        ],
+    ),
+    (
+        "Pod",
+        "{volumes: [{name: a}, {name: a}], containers: [{name: a, image: b, volumeMounts: [{name: x, mountPath: /m}, "
+        "{name: a, mountPath: /m}]}]}",
+        [
+            "spec.volumes[1].name: must be unique: volume a is already defined",
+            "spec.containers[0].volumeMounts[0].name: must be the name of one of the pod's volumes, not 'x'",
+            "spec.containers[0].volumeMounts[1].mountPath: must be unique: /m is already mounted",
+        ],
+    ),
+    (
+        "Pod",
+        "{volumes: [{name: a}], containers: [{name: a, image: b, volumeMounts: [{name: a, mountPath: etc}, "
+        "{name: a, mountPath: /a, subPath: ../b}]}]}",
+        [
+            "spec.containers[0].volumeMounts[0].mountPath: must be an absolute path such as /etc/config, without .. "
+            "and not / itself, not 'etc'",
+            "spec.containers[0].volumeMounts[1].subPath: must be a path inside the volume, without .. and not "
+            "beginning with /, not '../b'",
+        ],
+    ),
+    (
+        "StatefulSet",
+        "{selector: {matchLabels: {a: b}}, volumeClaimTemplates: [{metadata: {name: data}}], template: {metadata: "
+        "{labels: {a: b}}, spec: {containers: [{name: a, image: b, volumeMounts: [{name: data, mountPath: /d}, "
+        "{name: dat, mountPath: /e}]}]}}}",
+        [
+            "spec.template.spec.containers[0].volumeMounts[1].name: must be the name of one of the pod's volumes, "
+            "not 'dat'",
+        ],
+    ),
+    (
+        "Pod",
         "{containers: [{name: a, image: b, env: [{name: A, value: 1}, {name: B, value: true}]}]}",
         [
             'spec.containers[0].env[0].value: must be text, not 1: write "1" in quotes',
@@ -203,6 +246,13 @@ REFUSED = [
         ],
     ),
     ("Secret", "data: {a: '%'}", ["data.a: must be base64: use stringData for plain text"]),
+    ("Secret", "stringData: {a b: x}", ["stringData: must be named with letters, digits, -, _ and . only, not 'a b'"]),
+    ("ConfigMap", "binaryData: {a: '%'}", ["binaryData.a: must be base64: use data for plain text"]),
+    (
+        "ConfigMap",
+        "data: {../b: x, .c: y}",
+        ["data: must be named with letters, digits, -, _ and . only, not '../b'"],
+    ),
     ("ConfigMap", "dta: {}", ["dta: unknown field; did you mean data?"]),
 ]
 

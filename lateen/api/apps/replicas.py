@@ -21,3 +21,10 @@ class Replicas(Checked):
             yield Problem("must have at least one label", "selector.matchLabels")
         elif not self.selector.matches(self.template.metadata.labels):
             yield Problem("must have the labels that selector asks for", "template.metadata.labels")
+        for problem in self.template.spec.mount_problems(self.claim_names):
+            yield Problem(problem.message, f"template.spec.{problem.field}")
+
+    @property
+    def claim_names(self) -> tuple[str, ...]:
+        """The volumes that each pod gets beside those of the template."""
+        return ()

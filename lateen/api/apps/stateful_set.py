@@ -1,12 +1,14 @@
 """StatefulSet: numbered pods with lasting names."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import Field
 
 from lateen.api.apps.replicas import Replicas
-from lateen.api.fields import Count, Ignored, IntOrString
-from lateen.api.structs import Struct
+from lateen.api.core.volume import VolumeClaimTemplate
+from lateen.api.fields import Count, Ignored, IntOrString, is_label
+from lateen.api.structs import Problem, Struct
 
 
 class PodManagement(StrEnum):
@@ -51,5 +53,16 @@ class StatefulSet(Replicas):
     ordinals: Ordinals = Field(default_factory=Ordinals)
     update_strategy: UpdateStrategy = Field(default_factory=UpdateStrategy)
     revision_history_limit: Ignored = None
-    volume_claim_templates: Ignored = None
+    volume_claim_templates: tuple[VolumeClaimTemplate, ...] = ()
     persistent_volume_claim_retention_policy: Ignored = None
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        for position, name in enumerate(self.claim_names):
+            if not is_label(name):
+                where = f"volumeClaimTemplates[{position}].metadata.name"
+                yield Problem(f"must be lower-case letters, digits and -, not {name!r}", where)
+
+    @property
+    def claim_names(self) -> tuple[str, ...]:
+        return tuple(claim.metadata.name for claim in self.volume_claim_templates)

@@ -4,12 +4,23 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lateen.api.core.probe import Lifecycle, Probe
 from lateen.api.core.service import TransportProtocol
-from lateen.api.fields import EMPTY_MAP, NO_EFFECT, Bool, Ignored, NonEmpty, Port, Quantities, Quantity, is_label
-from lateen.api.structs import Checked, Problem, Struct, exactly_one
+from lateen.api.fields import (
+    EMPTY_MAP,
+    NO_EFFECT,
+    Bool,
+    Ignored,
+    NonEmpty,
+    PathInside,
+    Port,
+    Quantities,
+    Quantity,
+    is_label,
+)
+from lateen.api.structs import Checked, Problem, Struct, at_most_one, exactly_one
 
 
 class KeyReference(Struct):
@@ -87,16 +98,25 @@ class ContainerPort(Struct):
     host_ip: str = ""
 
 
-class VolumeMount(Struct):
+def _folder_of_its_own(path: str) -> str:
+    if not path.startswith("/") or not path.strip("/") or ".." in path.split("/"):
+        raise ValueError(f"must be an absolute path such as /etc/config, without .. and not / itself, not {path!r}")
+    return path
+
+
+class VolumeMount(Checked):
     """Where a volume of the pod appears in the container."""
 
     name: NonEmpty
-    mount_path: NonEmpty
+    mount_path: Annotated[str, AfterValidator(_folder_of_its_own)]
     read_only: Bool = False
-    sub_path: str = ""
-    sub_path_expr: Ignored = None
+    sub_path: PathInside = ""
+    sub_path_expr: PathInside = ""
     mount_propagation: Ignored = None
     recursive_read_only: Ignored = None
+
+    def problems(self) -> Iterator[Problem]:
+        yield from at_most_one(self, "sub_path", "sub_path_expr")
 
 
 class Resources(Struct):

@@ -1,6 +1,6 @@
 """Pod: one workload: containers that share an address, an identity and a proxy."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -8,7 +8,8 @@ from pydantic import Field
 
 from lateen.api.core.container import Container
 from lateen.api.core.metadata import ObjectMeta
-from lateen.api.fields import Address, Bool, Count, Ignored, Int, NonEmpty
+from lateen.api.core.volume import Volume
+from lateen.api.fields import Address, Count, Ignored
 from lateen.api.structs import Checked, Problem, Struct
 
 
@@ -36,65 +37,7 @@ class HostAlias(Struct):
     hostnames: tuple[str, ...] = ()
 
 
-class KeyToPath(Struct):
-    """Puts one entry into a file of another name."""
-
-    key: NonEmpty
-    path: NonEmpty
-    mode: Int | None = None
-
-
-class ConfigMapVolume(Struct):
-    """A ConfigMap as a folder of files."""
-
-    name: NonEmpty
-    items: tuple[KeyToPath, ...] = ()
-    default_mode: Int | None = None
-    optional: Bool = False
-
-
-class SecretVolume(Struct):
-    """A Secret as a folder of files."""
-
-    secret_name: NonEmpty
-    items: tuple[KeyToPath, ...] = ()
-    default_mode: Int | None = None
-    optional: Bool = False
-
-
-class EmptyDirVolume(Struct):
-    """A folder that lives as long as the pod."""
-
-    medium: Ignored = None
-    size_limit: Ignored = None
-
-
-class HostPathVolume(Struct):
-    """A file or folder of the machine."""
-
-    path: NonEmpty
-    type: str = ""
-
-
-class Volume(Struct):
-    """A named folder that containers can mount; of the many sources these four have an effect."""
-
-    name: NonEmpty
-    config_map: ConfigMapVolume | None = None
-    secret: SecretVolume | None = None
-    empty_dir: EmptyDirVolume | None = None
-    host_path: HostPathVolume | None = None
-    csi: Ignored = None
-    downward_api: Ignored = None
-    ephemeral: Ignored = None
-    image: Ignored = None
-    iscsi: Ignored = None
-    nfs: Ignored = None
-    persistent_volume_claim: Ignored = None
-    projected: Ignored = None
-
-
-class Pod(Checked):
+class PodSpec(Checked):
     """The containers of a workload and how they are run together."""
 
     containers: Annotated[tuple[Container, ...], Field(min_length=1)]
@@ -145,27 +88,49 @@ class Pod(Checked):
 
     def problems(self) -> Iterator[Problem]:
         yield from self._container_name_problems()
-        volumes = {volume.name for volume in self.volumes}
-        for field, containers in (("initContainers", self.init_containers), ("containers", self.containers)):
-            for position, container in enumerate(containers):
-                for mount_position, mount in enumerate(container.volume_mounts):
-                    if mount.name not in volumes:
-                        where = f"{field}[{position}].volumeMounts[{mount_position}].name"
-                        yield Problem(f"must be the name of one of the pod's volumes, not {mount.name!r}", where)
+        seen: set[str] = set()
+        for position, volume in enumerate(self.volumes):
+            if volume.name in seen:
+                yield Problem(f"must be unique: volume {volume.name} is already defined", f"volumes[{position}].name")
+            seen.add(volume.name)
+
+    def mount_problems(self, claims: Collection[str] = ()) -> Iterator[Problem]:
+        """Yield what is wrong with the containers' mounts; `claims` are volumes that the pod gets from its owner."""
+        volumes = {*claims, *(volume.name for volume in self.volumes)}
+        for field, container in self._places():
+            taken: set[str] = set()
+            for position, mount in enumerate(container.volume_mounts):
+                where = f"{field}.volumeMounts[{position}]"
+                if mount.name not in volumes:
+                    yield Problem(f"must be the name of one of the pod's volumes, not {mount.name!r}", f"{where}.name")
+                if mount.mount_path in taken:
+                    yield Problem(f"must be unique: {mount.mount_path} is already mounted", f"{where}.mountPath")
+                taken.add(mount.mount_path)
 
     def _container_name_problems(self) -> Iterator[Problem]:
         seen: set[str] = set()
+        for field, container in self._places():
+            if container.name in seen:
+                yield Problem(f"must be unique: container {container.name} is already defined", f"{field}.name")
+            seen.add(container.name)
+
+    def _places(self) -> Iterator[tuple[str, Container]]:
+        """Yield every container with the field that it is in."""
         for field, containers in (("initContainers", self.init_containers), ("containers", self.containers)):
             for position, container in enumerate(containers):
-                if container.name in seen:
-                    yield Problem(
-                        f"must be unique: container {container.name} is already defined", f"{field}[{position}].name"
-                    )
-                seen.add(container.name)
+                yield f"{field}[{position}]", container
+
+
+class Pod(PodSpec):
+    """One workload of its own, without an owner that makes and replaces it."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from self.mount_problems()
 
 
 class PodTemplate(Struct):
     """The pods that a Deployment, ReplicaSet or StatefulSet makes."""
 
     metadata: ObjectMeta = Field(default_factory=ObjectMeta)
-    spec: Pod
+    spec: PodSpec

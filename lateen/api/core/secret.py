@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 
-from lateen.api.fields import EMPTY_MAP, Bool, FrozenMap, StringMap
+from lateen.api.fields import EMPTY_MAP, Bool, FrozenMap, StringMap, is_entry_name
 from lateen.api.structs import Checked, Problem
 
 
@@ -17,6 +17,10 @@ class Secret(Checked):
     immutable: Bool = False
 
     def problems(self) -> Iterator[Problem]:
+        for field, entries in (("data", self.data), ("stringData", self.string_data)):
+            for key in entries:
+                if not is_entry_name(key):
+                    yield Problem(f"must be named with letters, digits, -, _ and . only, not {key!r}", field)
         for key, text in self.data.items():
             try:
                 base64.b64decode("".join(text.split()), validate=True)

@@ -26,7 +26,7 @@ from lateen.platforms.local.container_life import Processes
 from lateen.platforms.local.containers import Ground
 from lateen.platforms.local.environment import Sources
 from lateen.platforms.local.envoy_process import Bootstrap, EnvoyProgram
-from lateen.platforms.local.injection import Injection
+from lateen.platforms.local.injection import Injection, takes_all
 from lateen.platforms.local.notices import notices_of
 from lateen.platforms.local.pod_addresses import next_address
 from lateen.platforms.local.pod_life import PodLife, PodMemory
@@ -37,6 +37,7 @@ from lateen.platforms.local.publishing import HOST_ADDRESS, HostPorts, Publisher
 from lateen.platforms.local.remembered import Remembered, RememberedPod
 from lateen.platforms.local.report import Notice, PublishedRow, WorkloadRow
 from lateen.platforms.local.rollouts import NAME_LETTERS, Existing
+from lateen.platforms.local.volumes import contents_of
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Agent:
             ground=settings.ground,
             directory=settings.directory,
             sources=self._sources,
+            contents=lambda namespace: contents_of(self._mesh.config, namespace),
         )
         self._lives: dict[WorkloadKey, PodLife] = {}
         self._reported: dict[WorkloadKey, Workload] = {}
@@ -152,6 +154,10 @@ class Agent:
     def published(self) -> tuple[PublishedRow, ...]:
         """List the ports that are, or should be, open on the host."""
         return self._host_ports.rows
+
+    def is_all_taken(self) -> bool:
+        """Tell whether every pod has a sidecar that takes all its outbound connections."""
+        return all(takes_all(life.role, life.design.annotations) for life in self._lives.values())
 
     def is_settled(self) -> bool:
         """Tell whether the config was read and every pod that it wants is ready."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ from lateen.platforms.local.envoy_process import (
 )
 from lateen.platforms.local.health import Health, ProbeKind, Thresholds, begin
 from lateen.platforms.local.pods import PodDesign
-from lateen.platforms.local.protocol import ProcessSpec
+from lateen.platforms.local.protocol import Mount, ProcessSpec
 from lateen.platforms.local.report import ContainerKind
+from lateen.platforms.local.volume_folders import PodVolumes
+from lateen.platforms.local.volumes import Contents
 
 PROXY_GRACE_SECONDS: Final = 2.0
 _PROXY_START: Final = Thresholds(period=0.5, timeout=1.0, once=True)
@@ -46,6 +49,7 @@ class Machine:
     ground: Ground
     directory: Path
     sources: Callable[[str], Sources]
+    contents: Callable[[str], Contents]
 
 
 class PodCare:
@@ -58,8 +62,21 @@ class PodCare:
         self.holder_pid: int | None = None
         self._design = design
         self._machine = machine
+        home = design.folder or machine.ground.folder
+        self.volumes = PodVolumes(design, machine.directory, home, machine.contents, machine.sources)
+        self._programs = (home, str(Path(machine.envoy.binary).parent), sys.prefix)
         self._ports = pods.named_ports(design)
         self._bootstrap_file = self.directory / "bootstrap.json"
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What the pod's sandbox is to mount."""
+        return self.volumes.mounts
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """What containers and proxy are run from, which no mount may cover."""
+        return self._programs if self.mounts else ()
 
     def container(self, container: Container, kind: ContainerKind) -> ContainerCare:
         """Say how an app or init container is cared for."""

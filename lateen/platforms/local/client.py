@@ -72,6 +72,14 @@ class SupervisorClient:
         wanted = protocol.PublishedPorts(ports=tuple(ports))
         return (await self._ask("set_published_ports", wanted, protocol.PortOutcomes)).outcomes
 
+    async def set_service_routes(self, routes: Sequence[protocol.ServiceRoute]) -> None:
+        """Leads these service addresses to workloads, and no others."""
+        await self._ask("set_service_routes", protocol.ServiceRoutes(routes=tuple(routes)), Nothing)
+
+    async def set_names(self, names: protocol.MeshNames) -> None:
+        """Has the node's resolver answer these names, and no others, by itself."""
+        await self._ask("set_names", names, Nothing)
+
     async def progress(self, text: str) -> None:
         """Shows one line to whoever watches the mesh come up."""
         await self._ask("progress", protocol.Progress(text=text), Nothing)

@@ -112,9 +112,9 @@ def _value(
 
 def _value_from(source: EnvSource, container: Container, facts: PodFacts, sources: Sources) -> str | Missing | None:
     if source.field_ref is not None:
-        return _field(source.field_ref.field_path, facts)
+        return field_value(source.field_ref.field_path, facts)
     if source.resource_field_ref is not None:
-        return _resource(source.resource_field_ref.resource, container)
+        return resource_value(source.resource_field_ref.resource, container)
     for kind, lookup, reference in (
         ("ConfigMap", sources.config_map, source.config_map_key_ref),
         ("Secret", sources.secret, source.secret_key_ref),
@@ -128,7 +128,8 @@ def _value_from(source: EnvSource, container: Container, facts: PodFacts, source
     return ""
 
 
-def _field(path: str, facts: PodFacts) -> str | Missing:
+def field_value(path: str, facts: PodFacts) -> str | Missing:
+    """Give a field of the pod, such as `metadata.name`, as text."""
     if subscript := _SUBSCRIPT.fullmatch(path):
         return (facts.labels if subscript[1] == "labels" else facts.annotations).get(subscript[2], "")
     fields = {
@@ -148,7 +149,7 @@ def _field(path: str, facts: PodFacts) -> str | Missing:
     )
 
 
-def _resource(name: str, container: Container) -> str:
+def resource_value(name: str, container: Container) -> str:
     """Give a declared limit or request as written; nothing is limited here, so an undeclared one is 0."""
     section, _, resource = name.partition(".")
     declared = getattr(container.resources, section, None) or {}

@@ -56,6 +56,17 @@ def read_interception(annotations: Texts) -> tuple[Interception, tuple[str, ...]
     return interception, tuple(reader.problems)
 
 
+def takes_all(role: Role | None, annotations: Texts) -> bool:
+    """Tell whether a pod's sidecar takes all its outbound connections."""
+    interception, _ = read_interception(annotations)
+    has_exceptions = (
+        interception.exclude_outbound_ports
+        or interception.exclude_outbound_ip_ranges
+        or interception.include_outbound_ip_ranges is not None
+    )
+    return role is Role.SIDECAR and not has_exceptions
+
+
 class _Reader:
     """Reads lists out of annotations and collects what is wrong with them."""
 

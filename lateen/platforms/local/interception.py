@@ -30,7 +30,8 @@ def sandbox_rules(settings: Interception, nameserver: str = str(links.NAMESERVER
 def mesh_rules() -> str:
     """The rules of the mesh namespace: what is for the outside goes to the node's proxy, name queries to the relay.
 
-    A service address that arrives here was not taken by a sidecar: it is refused at once instead of left to time out.
+    A service address that arrives here was not taken by a sidecar. If no route (`service_rules`) has led it to a
+    workload by then, it is refused at once instead of left to time out.
     """
     inside = _set((links.MESH, links.SERVICES, links.EXTERNAL_SERVICES, LOOPBACK))
     services = _set((links.SERVICES, links.EXTERNAL_SERVICES))
@@ -40,7 +41,6 @@ def mesh_rules() -> str:
     )
     names = tuple(f"ip daddr {links.NAMESERVER} {layer} dport 53 redirect to :53" for layer in ("udp", "tcp"))
     refused = (
-        f"ip daddr {links.NAMESERVER} meta l4proto {{ tcp, udp }} th dport 53 accept",
         f"ip daddr {services} meta l4proto tcp reject with tcp reset",
         f"ip daddr {services} reject",
         f"iifname {links.BRIDGE} ip daddr != {inside} meta l4proto != tcp reject",
@@ -48,7 +48,7 @@ def mesh_rules() -> str:
     return _table(
         _chain("prerouting", "type nat hook prerouting priority dstnat", (*names, *egress)),
         _chain("output", "type nat hook output priority -100", egress),
-        _chain("refuse", "type filter hook prerouting priority raw", refused),
+        _chain("refuse", "type filter hook prerouting priority dstnat + 10", refused),
     )
 
 

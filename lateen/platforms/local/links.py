@@ -5,6 +5,7 @@ is the sandbox's `eth0`. The hardware address follows from the IP address, so th
 address stays right when another sandbox takes it over.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 MESH = IPv4Network("10.244.0.0/16")
@@ -18,6 +19,7 @@ HOST_NAME = "host.lateen.internal"
 BRIDGE = "br0"
 
 
+@lru_cache(maxsize=MESH.num_addresses)
 def is_for_sandboxes(address: str) -> bool:
     """Whether a sandbox may have this address: in the mesh's network, and not one of the node's own."""
     try:
@@ -26,6 +28,11 @@ def is_for_sandboxes(address: str) -> bool:
         return False
     reserved = (NODE, PROBES, HOST, MESH.network_address, MESH.broadcast_address)
     return parsed in MESH and parsed not in reserved
+
+
+def is_automatic(address: str) -> bool:
+    """Whether an IPv4 address was given to a ServiceEntry's host because it wrote none."""
+    return IPv4Address(address) in EXTERNAL_SERVICES
 
 
 def bridge_end(address: str) -> str:

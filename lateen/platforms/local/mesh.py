@@ -23,18 +23,23 @@ from lateen.platforms.local import (
 from lateen.platforms.local.control_socket import ControlSocket, Requests
 from lateen.platforms.local.edge import Edge
 from lateen.platforms.local.kept_alive import KeptAlive
+from lateen.platforms.local.name_table import NameTable
 from lateen.platforms.local.processes import Child, Nursery
 from lateen.platforms.local.protocol import (
     Exit,
     Hello,
+    MeshNames,
     MeshState,
     Nothing,
     PortOutcomes,
     Progress,
     PublishedPorts,
+    Refused,
+    ServiceRoutes,
     Shutdown,
 )
 from lateen.platforms.local.sandboxes import MeshNamespace, Sandboxes
+from lateen.platforms.local.service_routing import ServiceRouting
 
 RESISTED = 1
 UNRECOVERABLE = 2
@@ -73,6 +78,7 @@ class Mesh:
         self._grace_seconds = settings.grace_seconds
         self._greeted = False
         self._exit_code = 0
+        self._names = NameTable()
         self._socket = ControlSocket(settings.directory / "supervisor.sock")
         self._control_plane = KeptAlive(self._start_control_plane, self._control_plane_ended)
 
@@ -97,8 +103,9 @@ class Mesh:
         ending.push_async_callback(self._control_plane.stop, _LAST_GRACE_SECONDS, self._hurry)
         self._sandboxes = Sandboxes(self._mesh, self._nursery, self._ledger, self._hurry, self._process_ended)
         ending.push_async_callback(self._end_workloads)
+        self._services = ServiceRouting(self._mesh, self._nursery)
         self._edge.begin()
-        await self._relay_names()
+        await self._serve_names()
         await self._socket.open(self._requests())
         self._control_plane.begin()
         self._log_keeping = asyncio.create_task(logs.keep_short(self._directory, self._mesh.logs))
@@ -131,15 +138,15 @@ class Mesh:
         holder.ended.add_done_callback(lambda _: self._begin_end("its network namespace was ended from outside"))
         return MeshNamespace(self._settings.name, self._directory, holder.pid, rootless)
 
-    async def _relay_names(self) -> None:
+    async def _serve_names(self) -> None:
         kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
         place = (str(links.NODE), 53)
         rootless = self._mesh.rootless
         datagrams, streams = mesh_sockets.open_inside(self._mesh.holder_pid, kinds, place, rootless=rootless)
         upstream = resolver.HostResolvers(self._settings.resolvers)
         self._relays = (
-            await resolver.serve_datagrams(datagrams, upstream),
-            await resolver.serve_streams(streams, upstream),
+            await resolver.serve_datagrams(datagrams, upstream, self._names),
+            await resolver.serve_streams(streams, upstream, self._names),
         )
 
     def _start_control_plane(self) -> Child:
@@ -175,6 +182,8 @@ class Mesh:
             "stop_process": (protocol.ProcessKey, self._sandboxes.stop),
             "signal_process": (protocol.ProcessKey, self._sandboxes.signal),
             "set_published_ports": (PublishedPorts, self._publish),
+            "set_service_routes": (ServiceRoutes, self._route_services),
+            "set_names": (MeshNames, self._name),
             "progress": (Progress, self._progress),
             "shutdown": (Shutdown, self._shutdown),
         }
@@ -204,6 +213,17 @@ class Mesh:
 
     async def _publish(self, wanted: PublishedPorts) -> PortOutcomes:
         return PortOutcomes(outcomes=await self._edge.publish(wanted.ports))
+
+    async def _route_services(self, wanted: ServiceRoutes) -> Nothing:
+        await self._services.replace(wanted.routes)
+        return Nothing()
+
+    async def _name(self, wanted: MeshNames) -> Nothing:
+        try:
+            self._names.replace(wanted.domain, wanted.addresses, wanted.aliases)
+        except ValueError as error:
+            raise Refused("bad_request", f"a name has a wrong address: {error}") from None
+        return Nothing()
 
     async def _progress(self, progress: Progress) -> Nothing:
         self._show(progress.text)

@@ -6,6 +6,7 @@ holder's. `setpriv --pdeathsig` comes last in the chain because entering a user 
 """
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,12 +55,16 @@ def sandbox_holder_argv(
 ) -> tuple[str, ...]:
     """The command line that makes and holds a sandbox; prints `ready` when it is set up.
 
-    `files` holds `links` and, as far as wanted, `rules`, `resolv.conf`, `hosts`, `nsswitch.conf`.
+    `files` holds `links` and, as far as wanted, `rules`, `resolv.conf`, `hosts`, `nsswitch.conf`, `mounts`.
     """
+    mounts = shlex.quote(str(files / "mounts"))
+    mounting = shlex.join((sys.executable, "-I", "-S", str(Path(__file__).with_name("mounting.py"))))
     steps = (
         f"ip_in_mesh() {{ nsenter --net=/proc/{mesh_holder_pid}/ns/net ip -batch -; }}",
         f"printf {shlex.quote(links.bridge_side(address, '%s'))} $$ | ip_in_mesh",
         *_set_up(files),
+        # last, so that what is covered in /etc is carried along
+        f"if [ -e {mounts} ]; then {mounting} {mounts}; fi",
         f"hostname {shlex.quote(hostname)}",
     )
     making = (tool("unshare"), *_unshared(steps))
@@ -69,6 +74,24 @@ def sandbox_holder_argv(
 def remove_link_argv(mesh_holder_pid: int, address: str, *, rootless: bool) -> tuple[str, ...]:
     """The command line that unlinks a sandbox at once, instead of when the kernel comes to it."""
     return enter_argv(mesh_holder_pid, (tool("ip"), "link", "del", links.bridge_end(address)), rootless=rootless)
+
+
+def route_services_argv(mesh_holder_pid: int, rules: Sequence[Path], *, rootless: bool) -> tuple[str, ...]:
+    """The command line that puts rules for service addresses in place, and has packets passed on between sandboxes."""
+    settings = (
+        ("ipv4/ip_forward", 1),
+        ("ipv4/conf/all/send_redirects", 0),
+        (f"ipv4/conf/{links.BRIDGE}/send_redirects", 0),
+        # else the bridge translates addresses by itself, and drops what is to go back where it came from
+        ("bridge/bridge-nf-call-iptables", 0),
+    )
+    steps = (
+        "set -e",
+        "say() { if [ -e /proc/sys/net/$1 ]; then echo $2 > /proc/sys/net/$1; fi; }",
+        *(f"say {name} {value}" for name, value in settings),
+        *(f"nft -f {shlex.quote(str(each))}" for each in rules),
+    )
+    return child_argv(mesh_holder_pid, ("sh", "-c", "\n".join(steps)), rootless=rootless)
 
 
 def dying_with_us(command: Sequence[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from lateen.platforms.local.envoy_process import DRAIN_SECONDS
 from lateen.platforms.local.injection import Injection
 from lateen.platforms.local.pod_status import pod_status
 from lateen.platforms.local.pods import PodDesign
-from lateen.platforms.local.protocol import ProcessState, Refused, SandboxSpec, SandboxState
+from lateen.platforms.local.protocol import Mount, ProcessState, Refused, SandboxSpec, SandboxState
 from lateen.platforms.local.report import WorkloadRow
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class PodLife:
         self._report_line = tell
         self._memory = memory
         self._sandbox: SandboxState | None = None
+        self._missing: tuple[str, ...] = ()
         self._problem = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -142,7 +143,9 @@ class PodLife:
                 life.exited(process)
 
     def nudge(self) -> None:
-        """Try again at once what waits for a change of the config."""
+        """Bring files from the config up to date, and try again at once what waits for a change of it."""
+        if self._sandbox is not None and not self.stopping:
+            self._refresh_volumes()
         for life in self._lives():
             life.nudge()
 
@@ -196,13 +199,27 @@ class PodLife:
         self._care.holder_pid = sandbox.holder_pid
 
     async def _create_sandbox(self) -> SandboxState:
-        """Make the sandbox; goes on trying while the machine does not allow it."""
+        """Make the sandbox; goes on trying while the machine or the config does not allow it."""
         while True:
-            try:
-                return await self._machine.processes.create_sandbox(sandbox_spec(self.design, self._injection))
-            except Refused as refusal:
-                self._say_problem(f"cannot make its network namespace: {refusal.message}")
+            if missing := self._care.volumes.prepare():
+                self._say_problem(f"waits for what it mounts: {'; '.join(missing)}")
                 await asyncio.sleep(_SANDBOX_RETRY_SECONDS)
+                continue
+            spec = sandbox_spec(self.design, self._injection, self._care.mounts, self._care.visible)
+            try:
+                sandbox = await self._machine.processes.create_sandbox(spec)
+            except Refused as refusal:
+                self._say_problem(f"cannot make its namespaces: {refusal.message}")
+                await asyncio.sleep(_SANDBOX_RETRY_SECONDS)
+            else:
+                self._problem = ""
+                return sandbox
+
+    def _refresh_volumes(self) -> None:
+        missing = self._care.volumes.refresh()
+        if missing and missing != self._missing:
+            self._report_line(self, f"goes on with the files that it has: {'; '.join(missing)}")
+        self._missing = missing
 
     async def _bring_up_proxy(self, proxy: ContainerLife, role: Role) -> None:
         self._care.write_bootstrap(role, self.workload.locality)
@@ -284,8 +301,10 @@ class PodLife:
             self._say_problem("Lateen lost track of it by a defect of its own; see control-plane.log")
 
 
-def sandbox_spec(design: PodDesign, injection: Injection) -> SandboxSpec:
-    """Say what sandbox a pod needs. Only a sidecar knows the names of the mesh; else the node's resolver is asked."""
+def sandbox_spec(
+    design: PodDesign, injection: Injection, mounts: tuple[Mount, ...] = (), visible: tuple[str, ...] = ()
+) -> SandboxSpec:
+    """Say what sandbox a pod needs. Its sidecar answers for names, else the node's resolver does."""
     domain = "svc.cluster.local"
     qualified = (f"{design.hostname}.{design.subdomain}.{design.namespace}.{domain}",) if design.subdomain else ()
     aliases = {name: alias.ip for alias in design.spec.host_aliases for name in alias.hostnames}
@@ -297,4 +316,6 @@ def sandbox_spec(design: PodDesign, injection: Injection) -> SandboxSpec:
         search=(f"{design.namespace}.{domain}", domain, "cluster.local"),
         hosts={**dict.fromkeys(qualified, design.address), **aliases},
         interception=injection.interception,
+        mounts=mounts,
+        visible=visible,
     )

@@ -17,8 +17,9 @@ from lateen.api.config_set import ConfigSet
 from lateen.api.core.container import Container
 from lateen.api.core.metadata import ObjectMeta
 from lateen.api.core.namespace import Namespace
-from lateen.api.core.pod import Pod, PodTemplate
+from lateen.api.core.pod import Pod, PodSpec, PodTemplate
 from lateen.api.core.service import TransportProtocol
+from lateen.api.core.volume import ClaimVolume, Volume
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
 from lateen.model.workload import Locality, Workload, WorkloadKey
@@ -45,13 +46,18 @@ _REVISION_LENGTH: Final = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """An object that wants pods. `folder` is that of the file it was written in, empty where it came from none."""
+    """An object that wants pods.
+
+    `folder` is that of the file it was written in, empty where it came from none. `claims` are the volumes of which
+    each pod gets its own, kept under the pod's name.
+    """
 
     namespace: str
     replicas: Replicas
     template: PodTemplate
     folder: str = ""
     service_name: str = ""
+    claims: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     @property
@@ -90,7 +96,7 @@ class PodDesign:
         return str(self.key)
 
     @property
-    def spec(self) -> Pod:
+    def spec(self) -> PodSpec:
         """What the pod runs."""
         return self.template.spec
 
@@ -161,7 +167,7 @@ def design_pod(owner: Owner, name: str, address: str) -> PodDesign:
         owner_kind=owner.replicas.kind,
         owner_name=owner.replicas.name,
         revision=owner.replicas.revision,
-        template=owner.template,
+        template=_with_claims(owner, name),
         folder=owner.folder,
         service_name=owner.service_name,
     )
@@ -272,8 +278,20 @@ def _stateful_set(item: ConfigObject[StatefulSet]) -> Owner:
         template=spec.template,
         folder=_folder(item),
         service_name=spec.service_name,
-        ignored=("volumeClaimTemplates",) if spec.volume_claim_templates else (),
+        claims=spec.claim_names,
     )
+
+
+def _with_claims(owner: Owner, name: str) -> PodTemplate:
+    """Give the template with a volume for each claim of the pod, which wins over another volume of that name."""
+    if not owner.claims:
+        return owner.template
+    spec = owner.template.spec
+    own = (
+        Volume(name=claim, persistent_volume_claim=ClaimVolume(claim_name=f"{claim}-{name}")) for claim in owner.claims
+    )
+    others = (volume for volume in spec.volumes if volume.name not in owner.claims)
+    return owner.template.model_copy(update={"spec": spec.model_copy(update={"volumes": (*own, *others)})})
 
 
 def _pod(item: ConfigObject[Pod]) -> Owner:

@@ -24,6 +24,7 @@ VERSION = 1
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 
 Role = Literal["app", "proxy"]
+Transport = Literal["tcp", "udp"]
 EventName = Literal["process_exited", "control_plane_exited", "progress", "stopping", "subscribed"]
 _Message = TypeVar("_Message")
 
@@ -32,8 +33,8 @@ class Refused(Exception):
     """The supervisor answered with an error: `code` is for programs, the message says what to do about it.
 
     Codes: `bad_request`, `conflict` (exists with another spec), `unknown_sandbox`, `unknown_process`,
-    `no_such_command`, `no_such_directory`, `sandbox_failed`, `address_in_use`, `not_permitted`, `stopping`,
-    `timeout`, `unavailable`, `defect`.
+    `no_such_command`, `no_such_directory`, `sandbox_failed`, `rules_failed`, `address_in_use`, `not_permitted`,
+    `stopping`, `timeout`, `unavailable`, `defect`.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -60,12 +61,27 @@ class Interception:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A file or folder of the machine, absolute `source`, that is seen at `target` inside a sandbox.
+
+    `what` names it for people. Both paths may be anywhere but in /proc and /sys; a `target` that does not exist is made
+    for the sandbox alone.
+    """
+
+    source: str
+    target: str
+    what: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """A network and mount namespace for one workload, asked for by `create_sandbox`.
 
     `id` is a path-safe word, unique in the mesh; `address` lies in 10.244.0.0/16; `hosts` maps a name to its address
     and goes to /etc/hosts beside localhost and the sandbox's own name. Without `interception` traffic is left alone:
-    then use 10.244.0.1 as the name server.
+    then use 10.244.0.1 as the name server. `visible` are paths that stay seen when a mount covers a folder above them;
+    the run directory always is one.
     """
 
     id: str
@@ -75,6 +91,8 @@ class SandboxSpec:
     search: tuple[str, ...] = ()
     hosts: Mapping[str, str] = field(default_factory=dict)
     interception: Interception | None = None
+    mounts: tuple[Mount, ...] = ()
+    visible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +246,39 @@ class PortOutcomes:
     """The answer to `set_published_ports`, one outcome a port, in the order asked."""
 
     outcomes: tuple[PortOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRoute:
+    """Where connections to a service's `address` and `port` lead that no sidecar takes: to one of `targets`.
+
+    Targets are `ip:port`, in the mesh. Without any the connections are refused.
+    """
+
+    address: str
+    port: int
+    targets: tuple[str, ...]
+    transport: Transport = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRoutes:
+    """All routes that there should be; what is not named is gone. Body of `set_service_routes`."""
+
+    routes: tuple[ServiceRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshNames:
+    """All names that the node's resolver answers by itself: name → IPv4 addresses. Body of `set_names`.
+
+    A name below `domain` that is not among them does not exist; all others are asked of the host's resolvers, those
+    in `aliases` (name → the name that it stands for) under their other name.
+    """
+
+    domain: str
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""The relay of name queries: from the mesh, where only we hear them, to the host's resolvers, which only we can reach.
+"""The node's resolver: it answers the mesh's own names, and relays all other queries to the host's resolvers.
 
-Queries are told apart by a transaction id of our own; an answer must come from the resolver that was asked and repeat
-the question. A resolver that keeps silent is passed over for the next one.
+Only we hear the mesh, and only we can reach the host's resolvers. Queries that are relayed are told apart by a
+transaction id of our own; an answer must come from the resolver that was asked and repeat the question. A resolver
+that keeps silent is passed over for the next one.
 """
 
 import asyncio
@@ -15,13 +16,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import cast
 
+from lateen.platforms.local import name_table
+from lateen.platforms.local.name_table import NameTable
+
 TRY_SECONDS = 2.0
 MOST_PENDING = 1024
 _HEADER_BYTES = 12
 _SERVER_FAILURE = 2
 _TCP_SECONDS = 10.0
 _RELOAD_SECONDS = 2.0
-_CHUNK_BYTES = 65536
 
 Resolver = tuple[str, int]
 Client = tuple[str, int]
@@ -59,16 +62,18 @@ class HostResolvers:
 class _Pending:
     client: Client
     query: bytes
+    sent: bytes
     left: list[Resolver]
     asked: Resolver
     timer: asyncio.TimerHandle
 
 
 class DatagramRelay(asyncio.DatagramProtocol):
-    """Answers UDP queries of the mesh with what the host's resolvers say; at most 1024 at a time."""
+    """Answers UDP queries of the mesh, at most 1024 at a time of those for which the host's resolvers are asked."""
 
-    def __init__(self, resolvers: HostResolvers) -> None:
+    def __init__(self, resolvers: HostResolvers, names: NameTable) -> None:
         self._resolvers = resolvers
+        self._names = names
         self._pending: dict[int, _Pending] = {}
         self._towards: dict[Resolver, asyncio.DatagramTransport] = {}
         self._opening: set[asyncio.Task[None]] = set()
@@ -79,6 +84,10 @@ class DatagramRelay(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, client: Client) -> None:
         """A query from the mesh."""
+        known = self._names.answer(data)
+        if known is not None:
+            self._mesh.sendto(known, client)
+            return
         left = list(self._resolvers.current())
         if len(data) < _HEADER_BYTES or len(self._pending) >= MOST_PENDING:
             return
@@ -94,10 +103,10 @@ class DatagramRelay(asyncio.DatagramProtocol):
         """A datagram from one of the resolvers."""
         number = int.from_bytes(data[:2], "big")
         pending = self._pending.get(number)
-        if pending is None or pending.asked != resolver or not repeats_question(pending.query, data):
+        if pending is None or pending.asked != resolver or not repeats_question(pending.sent, data):
             return
         self._forget(number)
-        self._mesh.sendto(pending.query[:2] + data[2:], pending.client)
+        self._mesh.sendto(answer_to(pending.query, pending.sent, data), pending.client)
 
     def refused(self, resolver: Resolver) -> None:
         """Nobody listens there: whoever waits for that resolver goes on to the next at once."""
@@ -118,12 +127,12 @@ class DatagramRelay(asyncio.DatagramProtocol):
             number = secrets.randbelow(65536)
         resolver, rest = left[0], left[1:]
         timer = asyncio.get_running_loop().call_later(TRY_SECONDS, self._no_answer, number)
-        self._pending[number] = _Pending(client, query, rest, resolver, timer)
-        renumbered = number.to_bytes(2, "big") + query[2:]
+        sent = number.to_bytes(2, "big") + self._names.query_for(query)[2:]
+        self._pending[number] = _Pending(client, query, sent, rest, resolver, timer)
         if resolver in self._towards:
-            self._towards[resolver].sendto(renumbered)
+            self._towards[resolver].sendto(sent)
         else:
-            opening = asyncio.ensure_future(self._open_and_send(resolver, renumbered))
+            opening = asyncio.ensure_future(self._open_and_send(resolver, sent))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
 
@@ -164,26 +173,38 @@ class _Answers(asyncio.DatagramProtocol):
         self._relay.refused(self._resolver)
 
 
-async def serve_datagrams(mesh: socket.socket, resolvers: HostResolvers) -> DatagramRelay:
-    """Starts to relay what arrives on a bound UDP socket."""
+async def serve_datagrams(mesh: socket.socket, resolvers: HostResolvers, names: NameTable) -> DatagramRelay:
+    """Starts to answer what arrives on a bound UDP socket."""
     mesh.setblocking(False)
-    _, relay = await asyncio.get_running_loop().create_datagram_endpoint(lambda: DatagramRelay(resolvers), sock=mesh)
+    _, relay = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: DatagramRelay(resolvers, names), sock=mesh
+    )
     return relay
 
 
-async def serve_streams(mesh: socket.socket, resolvers: HostResolvers) -> asyncio.Server:
-    """Starts to relay queries over TCP, which come when an answer is too long for a datagram."""
+async def serve_streams(mesh: socket.socket, resolvers: HostResolvers, names: NameTable) -> asyncio.Server:
+    """Starts to answer queries over TCP, which come when an answer is too long for a datagram."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_TCP_SECONDS):
-                await _relay_stream(reader, writer, resolvers.current())
+                while query := await _read_message(reader):
+                    known = names.answer(query, name_table.STREAM_BYTES)
+                    _write_message(writer, known or await _relayed(query, names, resolvers.current()))
+                    await writer.drain()
         except (OSError, TimeoutError):
             pass
         finally:
             writer.close()
 
-    return await asyncio.start_server(relay, sock=mesh)
+    return await asyncio.start_server(converse, sock=mesh)
+
+
+def answer_to(query: bytes, sent: bytes, answer: bytes, most_bytes: int = name_table.DATAGRAM_BYTES) -> bytes:
+    """What a resolver's answer to `sent` means for the query that it was sent for."""
+    if repeats_question(query, sent):
+        return query[:2] + answer[2:]
+    return name_table.restated(query, answer, most_bytes) or server_failure(query)
 
 
 def server_failure(query: bytes) -> bytes:
@@ -205,28 +226,39 @@ def repeats_question(query: bytes, answer: bytes) -> bool:
     return question(answer).lower() == question(query).lower()
 
 
-async def _relay_stream(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, resolvers: Sequence[Resolver]
-) -> None:
+async def _relayed(query: bytes, names: NameTable, resolvers: Sequence[Resolver]) -> bytes:
+    """What the first resolver that can be reached says to a query over TCP."""
+    sent = names.query_for(query)
     for address, port in resolvers:
-        try:
+        with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(TRY_SECONDS):
-                answers, queries = await asyncio.open_connection(address, port)
-        except (OSError, TimeoutError):
-            continue
-        try:
-            await asyncio.gather(_copy(reader, queries), _copy(answers, writer))
-        finally:
-            queries.close()
-        return
+                answer = await _asked(sent, address, port)
+            if answer:
+                return answer_to(query, sent, answer, name_table.STREAM_BYTES)
+    return server_failure(query)
 
 
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while chunk := await source.read(_CHUNK_BYTES):
-        target.write(chunk)
-        await target.drain()
-    with contextlib.suppress(OSError):
-        target.write_eof()
+async def _asked(query: bytes, address: str, port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        _write_message(writer, query)
+        return await _read_message(reader)
+    finally:
+        writer.close()
+
+
+async def _read_message(reader: asyncio.StreamReader) -> bytes:
+    """The next message of a stream; empty where there is none, or none that is whole and has a header."""
+    try:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        message = await reader.readexactly(size)
+    except asyncio.IncompleteReadError:
+        return b""
+    return message if size >= _HEADER_BYTES else b""
+
+
+def _write_message(writer: asyncio.StreamWriter, message: bytes) -> None:
+    writer.write(len(message).to_bytes(2, "big") + message)
 
 
 def _is_address(text: str) -> bool:

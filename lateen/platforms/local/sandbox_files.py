@@ -1,7 +1,9 @@
 """The files that a sandbox is made from: links, rules, and what its processes find in /etc."""
 
+import json
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from lateen.platforms.local import interception, links
@@ -32,12 +34,22 @@ def contents(spec: SandboxSpec, host_nsswitch: str) -> dict[str, str]:
     }
 
 
-def write(directory: Path, spec: SandboxSpec) -> None:
+def write(directory: Path, spec: SandboxSpec, own: Path) -> None:
+    """Writes the files of a sandbox; `own` is the mesh's run directory."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o755, parents=True)
     host_nsswitch = _NSSWITCH.read_text() if _NSSWITCH.exists() else ""
     for name, content in contents(spec, host_nsswitch).items():
         (directory / name).write_text(content)
+    if spec.mounts:
+        (directory / "mounts").write_text(mount_plan(spec, own))
+
+
+def mount_plan(spec: SandboxSpec, own: Path) -> str:
+    """What `mounting.py` is told: the mounts, and what must not be covered by them, our own files in /etc included."""
+    etc = (f"/etc/{name}" for name in ("resolv.conf", "hosts", "nsswitch.conf"))
+    visible = (str(own), *etc, *spec.visible)
+    return json.dumps({"mounts": [asdict(mount) for mount in spec.mounts], "own": str(own), "visible": visible})
 
 
 def check(spec: SandboxSpec) -> None:
@@ -50,6 +62,9 @@ def check(spec: SandboxSpec) -> None:
             "bad_request",
             f"address {spec.address!r} of sandbox {spec.id} is not free for use in {links.MESH}",
         )
+    for mount in spec.mounts:
+        if not mount.source.startswith("/") or not mount.target.startswith("/"):
+            raise Refused("bad_request", f"{mount.what} of sandbox {spec.id} needs absolute paths to be mounted")
 
 
 def _nsswitch(host: str) -> str:

@@ -180,7 +180,7 @@ class Sandboxes:
 
     async def _make(self, spec: SandboxSpec) -> _Sandbox:
         files = self._files(spec.id)
-        sandbox_files.write(files, spec)
+        sandbox_files.write(files, spec, self._mesh.directory)
         argv = namespaces.sandbox_holder_argv(
             files, self._mesh.holder_pid, spec.address, spec.hostname, rootless=self._mesh.rootless
         )
@@ -212,7 +212,7 @@ class Sandboxes:
         await removing.ended
 
     def _start(self, sandbox: _Sandbox, spec: ProcessSpec) -> _Process:
-        command = programs.command(spec)
+        command = programs.command(spec, _root(sandbox))
         log = self._mesh.logs / (spec.log or f"{spec.sandbox}.{spec.name}.log")
         argv = namespaces.child_argv(sandbox.holder.pid, command, rootless=self._mesh.rootless, cwd=spec.cwd)
         environment = {**spec.env, **markers(self._mesh.mesh, self._mesh.directory), **_own_marker(spec)}
@@ -271,6 +271,11 @@ class Sandboxes:
 
 def _own_marker(spec: ProcessSpec) -> dict[str, str]:
     return {"LATEEN_PROCESS": f"{spec.sandbox}/{spec.name}"}
+
+
+def _root(sandbox: _Sandbox) -> Path:
+    """Where the files are that processes of a sandbox see: they are the machine's where nothing is mounted."""
+    return Path(f"/proc/{sandbox.holder.pid}/root") if sandbox.spec.mounts else Path("/")
 
 
 def _with_role(sandbox: _Sandbox, role: Role) -> Iterable[_Process]:

@@ -10,7 +10,7 @@ from lateen.model.proxy import Role
 from lateen.model.workload import Locality
 from lateen.platforms.local import pods, remembered
 from lateen.platforms.local.container_life import ContainerMemory
-from lateen.platforms.local.injection import choose_injection, read_interception
+from lateen.platforms.local.injection import choose_injection, read_interception, takes_all
 from lateen.platforms.local.notices import notices_of
 from lateen.platforms.local.pod_life import PodMemory, sandbox_spec
 from lateen.platforms.local.remembered import Remembered, RememberedPod
@@ -88,7 +88,7 @@ def test_what_has_no_effect_is_named_in_one_notice() -> None:
     (notice,) = notices_of(owner(DEPLOYMENT))
     assert (notice.subject, notice.text) == (
         "Deployment/web",
-        "has no effect here: affinity, resources, volumes (tmp)",
+        "has no effect here: affinity, resources",
     )
     assert notices_of(owner(STATEFUL_SET)) == ()
 
@@ -126,6 +126,22 @@ def test_traffic_annotations() -> None:
     assert found.include_outbound_ip_ranges == ("10.0.0.0/8",)
     assert problems == (f"annotation {prefix}excludeOutboundPorts: 'http' is not a port number",)
     assert read_interception({})[0].include_inbound_ports is None
+
+
+@pytest.mark.parametrize(
+    ("role", "annotation", "expected"),
+    [
+        (Role.SIDECAR, {}, True),
+        (Role.SIDECAR, {"excludeInboundPorts": "22"}, True),
+        (Role.SIDECAR, {"excludeOutboundPorts": "5432"}, False),
+        (Role.SIDECAR, {"excludeOutboundIPRanges": "10.0.0.0/8"}, False),
+        (Role.SIDECAR, {"includeOutboundIPRanges": ""}, False),
+        (Role.GATEWAY, {}, False),
+        (None, {}, False),
+    ],
+)
+def test_whose_connections_are_all_taken(role: Role | None, annotation: dict[str, str], expected: bool) -> None:
+    assert takes_all(role, {f"traffic.sidecar.istio.io/{name}": text for name, text in annotation.items()}) is expected
 
 
 def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lateen.platforms.local import resolver
+from lateen.platforms.local.name_table import NameTable, read_question
 from lateen.platforms.local.resolver import HostResolvers
 
 QUERY = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06lateen\x07example\x00\x00\x01\x00\x01"
@@ -29,17 +30,17 @@ class NameServer(asyncio.DatagramProtocol):
         self.transport.sendto(data[:2] + b"\x81\x80" + data[4:], client)  # type: ignore[attr-defined]
 
 
-async def ask(*resolvers: tuple[str, int]) -> bytes:
+async def ask(*resolvers: tuple[str, int], query: bytes = QUERY, names: NameTable | None = None) -> bytes:
     inside = socket.socket(type=socket.SOCK_DGRAM)
     inside.bind(("127.0.0.1", 0))
     place = inside.getsockname()
-    relay = await resolver.serve_datagrams(inside, HostResolvers(resolvers))
+    relay = await resolver.serve_datagrams(inside, HostResolvers(resolvers), names or NameTable())
     loop = asyncio.get_running_loop()
     with socket.socket(type=socket.SOCK_DGRAM) as asking:
         asking.setblocking(False)
         await loop.sock_connect(asking, place)
         try:
-            await loop.sock_sendall(asking, QUERY)
+            await loop.sock_sendall(asking, query)
             return await asyncio.wait_for(loop.sock_recv(asking, 512), 8)
         finally:
             relay.close()
@@ -76,17 +77,49 @@ async def test_a_resolver_that_is_not_there_is_passed_over_at_once() -> None:
     transport.close()
 
 
-async def test_queries_over_tcp_are_relayed_too() -> None:
+async def test_a_name_of_the_mesh_is_answered_without_asking_anybody() -> None:
+    names = NameTable()
+    names.replace("mesh.test", {"lateen.example": ("10.96.0.5",)})
+    answer = await ask(names=names)
+    assert answer[:4] == b"\x12\x34\x85\x80"
+    assert answer.endswith(b"\x0a\x60\x00\x05")
+
+
+async def test_an_alias_is_asked_under_its_other_name_and_answered_under_its_own() -> None:
+    transport, place = await name_server()
+    names = NameTable()
+    names.replace("mesh.test", {}, {"store.mesh.test": "lateen.example"})
+    query = QUERY[:12] + b"\x05store\x04mesh\x04test\x00\x00\x01\x00\x01"
+    answer = await ask(place, query=query, names=names)
+    assert answer[:2] == b"\x12\x34"
+    asked = read_question(query)
+    assert asked is not None
+    assert answer[12:] == query[12 : asked.end]
+    transport.close()
+
+
+async def test_queries_over_tcp_are_answered_or_relayed_too() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"long " + await reader.readexactly(5))
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        await reader.readexactly(size)
+        writer.write(b"\x00\x10" + QUERY[:2] + b"from elsewhere")
         writer.close()
 
+    names = NameTable()
+    names.replace("mesh.test", {"many.mesh.test": [f"10.244.1.{number}" for number in range(100)]})
     upstream = await asyncio.start_server(serve, "127.0.0.1", 0)
     inside = socket.create_server(("127.0.0.1", 0))
-    relay = await resolver.serve_streams(inside, HostResolvers([upstream.sockets[0].getsockname()]))
+    relay = await resolver.serve_streams(inside, HostResolvers([upstream.sockets[0].getsockname()]), names)
     reader, writer = await asyncio.open_connection(*inside.getsockname())
-    writer.write(b"query")
-    assert await asyncio.wait_for(reader.read(), 5) == b"long query"
+    own = QUERY[:12] + b"\x04many\x04mesh\x04test\x00\x00\x01\x00\x01"
+    for query in (QUERY, own):
+        writer.write(len(query).to_bytes(2, "big") + query)
+    assert await asyncio.wait_for(reader.readexactly(18), 5) == b"\x00\x10" + QUERY[:2] + b"from elsewhere"
+    size = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), 5), "big")
+    assert size == len(own) + 100 * 16
+    writer.write(b"\x00\x03???")
+    await reader.readexactly(size)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
     for each in (writer, relay, upstream):
         each.close()
 

@@ -1,0 +1,1 @@
+"""Benchmarks: load clients, a made-up mesh, and what measures with them."""
