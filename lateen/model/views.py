@@ -11,11 +11,11 @@ from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import HttpRoute, TcpRoute, TlsRoute, VirtualService
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.model import visibility
+from lateen.model.headless import headless_names
 from lateen.model.proxy import Proxy, Role
-from lateen.model.registry import PortKey
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot, oldest_first, services_of
-from lateen.model.view import ClassKey, HostAddresses, OwnPort, ProxyView
+from lateen.model.view import ClassKey, OwnPort, ProxyView
 
 MESH_GATEWAY: Final = "mesh"
 
@@ -88,7 +88,7 @@ class Views:
             destination_rules=scope.destination_rules,
             gateways=tuple(self._gateways[name] for name in key.gateways),
             sidecar=sidecar,
-            names=() if key.role is Role.GATEWAY else self._names(scope.services),
+            names=() if key.role is Role.GATEWAY else headless_names(self.snapshot, scope.services),
         )
         return previous if previous == view else view
 
@@ -126,27 +126,6 @@ class Views:
         if len(self._public) == len(self.snapshot.services):
             return self._public
         return tuple(s for s in self.snapshot.services.values() if s.is_visible_from(namespace))
-
-    def _names(self, services: Iterable[Service]) -> tuple[HostAddresses, ...]:
-        """List the DNS names of headless Services and of the pods behind them."""
-        found: dict[str, set[str]] = {}
-        for service in services:
-            if service.headless and service.selector:
-                self._add_headless_names(service, found)
-        return tuple(HostAddresses(host, tuple(sorted(found[host]))) for host in sorted(found))
-
-    def _add_headless_names(self, service: Service, found: dict[str, set[str]]) -> None:
-        ready = {
-            endpoint.address
-            for port in service.ports
-            for endpoint in self.snapshot.endpoints.get(PortKey(service.host, port.number), ())
-        }
-        name = service.host.partition(".")[0]
-        for workload in self.snapshot.workloads.of(service.namespace).values():
-            if workload.address in ready:
-                found.setdefault(service.host, set()).add(workload.address)
-                if workload.hostname and workload.subdomain == name:
-                    found.setdefault(f"{workload.hostname}.{service.host}", set()).add(workload.address)
 
 
 def _own_ports(selecting: Iterable[Service], proxy: Proxy) -> tuple[OwnPort, ...]:
