@@ -1,7 +1,7 @@
 """One type of resource on one stream: what the proxy asked for, what it holds, and what it is told next.
 
-What the proxy holds is kept as a reference to the version that it acknowledged and the few names in which it differs from that,
-so a thousand proxies that follow their class cost a reference each.
+What the proxy holds is kept as a reference to the version that it acknowledged and the few names in which it differs
+from that, so a thousand proxies that follow their class cost a reference each.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from lateen.xds.resources import Resource
 from lateen.xds.versions import NO_NAMES, ClassVersion, Delta, NameSets
 
 UNSURE = ""
-"""The version of a resource that was in a refused response: the proxy may hold it or not. No resource has this version."""
+"""The version of a resource that was in a refused response: held or not, one cannot know. No resource has it."""
 
 NOT_HELD = None
 
@@ -23,7 +23,8 @@ IN_STEP: Mapping[str, str | None] = {}
 class Rejection(NamedTuple):
     """A resource that the proxy refuses; it keeps the one that it had.
 
-    `version` None: it refuses to remove it. Changes of the mesh after generation `after` up to `generation` are not in effect in it.
+    `version` None: it refuses to remove it. Changes of the mesh after generation `after` up to `generation` are not
+    in effect in it.
     """
 
     name: str
@@ -36,7 +37,8 @@ class Rejection(NamedTuple):
 class Pending(NamedTuple):
     """A response that is not acknowledged yet, and what its acknowledgement will mean.
 
-    The proxy will then be at `version` but for the names in `differing`. `complete`: nothing but removals is left to be said.
+    The proxy will then be at `version` but for the names in `differing`. `added` may be new to it. `complete`: nothing
+    but removals is left to be said.
     """
 
     delta: Delta
@@ -51,6 +53,7 @@ class Channel:
 
     __slots__ = (
         "_asked",
+        "_fresh",
         "_initial",
         "_retrying",
         "_sets",
@@ -80,6 +83,7 @@ class Channel:
         self.trouble: str | None = None
         self._initial: Mapping[str, str] | None = first.initial_versions or None
         self._asked = NO_NAMES
+        self._fresh = NO_NAMES  # asked for and never answered yet, so not held whatever the version says
         self._suspects: list[frozenset[str]] = []
         self._retrying: set[str] = set()
         self._wants_all_again = False
@@ -98,6 +102,10 @@ class Channel:
             names -= {"*"}
             self._wants_all_again = self.wildcard or self.held is not None
             self.wildcard = True
+        fresh = names - self.subscribed
+        if fresh:
+            self._fresh = self._sets.same(self._fresh | fresh)
+            self.landed = -1
         self.subscribed = self._sets.same(self.subscribed | names if self.subscribed else names)
         self._asked = self._sets.same(self._asked | names if self._asked else names)
 
@@ -111,23 +119,29 @@ class Channel:
             self._asked = self._sets.same(self._asked | names)
             return
         self._asked = self._sets.same(self._asked - names)
+        self._fresh = self._sets.same(self._fresh - names)
         self.differing = {name: version for name, version in self.differing.items() if name not in names}
         for name in names & self.rejected.keys():
             del self.rejected[name]
 
-    def confirmed(self, names: frozenset[str]) -> frozenset[str]:
-        """Return those of the names that the proxy asked for, was answered and acknowledged."""
-        if self.held is None:
+    def missing(self, target: ClassVersion) -> frozenset[str]:
+        """Return the names that the proxy asked for and lacks, that is, holds in no version at all."""
+        pending = self.pending
+        if pending is None:
             return NO_NAMES
-        answered = self.subscribed.intersection(names, self.held.of(self.kind.url)).difference(
-            self._asked, self.differing
-        )
-        return answered - self.pending.delta.names if self.pending else answered
+        missing = pending.added
+        if pending.version is not target:
+            missing |= target.changes_since(pending.version, self.kind.url).added & self.subscribed
+        if pending.differing:
+            missing |= {name for name, version in pending.differing.items() if version in (NOT_HELD, UNSURE)}
+        if self._asked and self._fresh:
+            missing |= self._asked & self._fresh
+        return missing
 
     # What the proxy is told
 
     def next_response(self, target: ClassVersion, may_remove: bool) -> Pending | None:
-        """Return what is to be sent now to come closer to the target, already noted as pending; None if there is nothing, or one is out."""
+        """Return what is to be sent now, noted as pending; None if nothing is, or if another one is out."""
         if self.pending is not None:
             return None
         if self._initial is not None:
@@ -141,13 +155,13 @@ class Channel:
     def _shared_response(self, target: ClassVersion, may_remove: bool) -> Pending | None:
         """The usual case: the proxy holds what its class held, and all of it is told the same."""
         url, held = self.kind.url, self.held
+        if held is target and self.landed >= target.generation:
+            return None
         if held is not None and held.of(url) is target.of(url):
             self._arrive(target, IN_STEP)
             return None
         changes = target.changes_since(held, url)
-        if not self.wildcard and not (
-            changes.upserts <= self.subscribed and changes.removed_names <= self.subscribed
-        ):
+        if not self.wildcard and not (changes.upserts <= self.subscribed and changes.removed_names <= self.subscribed):
             return self._own_response(target, may_remove)
         remove_now = may_remove or not changes.removed
         differing = IN_STEP if remove_now else changes.removed
@@ -173,18 +187,14 @@ class Channel:
         resources = target.of(self.kind.url)
         there = names if names <= resources.keys() else self._sets.same(names.intersection(resources))
         self._asked = NO_NAMES
-        return Pending(
-            target.delta(self.kind.url, there, names - there), target, IN_STEP, there, complete=True
-        )
+        return Pending(target.delta(self.kind.url, there, names - there), target, IN_STEP, there, complete=True)
 
     def _own_response(self, target: ClassVersion, may_remove: bool) -> Pending | None:
         """The unusual case: reconnected, asked again, refused something, or subscribed to a part only."""
         wanted = self._wanted(target)
         self._hold_back_rejected(wanted)
         asked = self._asked
-        batch = {
-            name for name, resource in wanted.items() if resource is not None or may_remove or name in asked
-        }
+        batch = {name for name, resource in wanted.items() if resource is not None or may_remove or name in asked}
         complete = True
         if self._suspects:
             batch, complete = self._without_suspects(batch)
@@ -196,7 +206,7 @@ class Channel:
             self._arrive(target, differing or IN_STEP, landed=not wanted)
             return None
         upserts = frozenset(name for name in batch if wanted[name] is not None)
-        added = frozenset(name for name in upserts if self._version_held(name) is NOT_HELD)
+        added = frozenset(name for name in upserts if self._version_held(name) in (NOT_HELD, UNSURE))
         self._asked = self._sets.same(asked - batch)
         self._retrying -= batch
         delta = target.delta(self.kind.url, upserts, frozenset(batch - upserts))
@@ -215,16 +225,14 @@ class Channel:
         for name, version in self.differing.items():
             wanted.pop(name, None)
             resource = resources.get(name)
-            if version != (resource.version if resource else NOT_HELD) and (
-                self.wildcard or name in self.subscribed
-            ):
+            if version != (resource.version if resource else NOT_HELD) and (self.wildcard or name in self.subscribed):
                 wanted[name] = resource
         for name in asked:
             wanted[name] = resources.get(name)
         return wanted
 
     def _hold_back_rejected(self, wanted: dict[str, Resource | None]) -> None:
-        """Leave out what the proxy refuses, until it changes or the proxy asks for it; forget refusals of what is no longer wanted."""
+        """Leave out what the proxy refuses until it changes or the proxy asks; forget refusals that are out of date."""
         for name, rejection in list(self.rejected.items()):
             resource = wanted.get(name)
             if name not in wanted or rejection.version != (resource.version if resource else None):
@@ -235,44 +243,40 @@ class Channel:
     def _version_held(self, name: str) -> str | None:
         if name in self.differing:
             return self.differing[name]
-        if self.held is None or (name not in self.subscribed and not self.wildcard):
+        if self.held is None or (not self.wildcard and (name in self._fresh or name not in self.subscribed)):
             return NOT_HELD
         resource = self.held.of(self.kind.url).get(name)
         return resource.version if resource else NOT_HELD
 
     def _adopt(self, target: ClassVersion, initial: Mapping[str, str]) -> None:
         """Take over what a reconnected proxy says that it holds, as differences from the target."""
-        resources = target.of(self.kind.url)
-        scope = {*resources, *initial} if self.wildcard else self.subscribed
+        versions = target.versions(self.kind.url)
         self._initial = None
         self.held = target
-        self.differing = {
-            name: initial.get(name)
-            for name in scope
-            if initial.get(name) != (resources[name].version if name in resources else NOT_HELD)
-        }
+        differs = dict(initial.items() ^ versions.items()) if initial != versions else {}
+        scope = differs if self.wildcard else self.subscribed.intersection(differs)
+        self.differing = {name: initial.get(name) for name in scope}
         # A name that neither side has must be answered; one that differs will be; one that is equal need not.
-        self._asked = self._sets.same(
-            frozenset(name for name in self._asked if name not in initial and name not in resources)
-        )
+        self._asked = self._sets.same(self._asked.difference(initial, versions))
+        self._fresh = NO_NAMES
 
     # What the proxy answers
 
     def acknowledge(self, pending: Pending) -> None:
         """The proxy took it all."""
         self.pending = None
+        if self._fresh:
+            self._fresh = self._sets.same(self._fresh - (pending.delta.names - self._asked))
         if self.rejected:
             self.rejected = {
-                name: rejection
-                for name, rejection in self.rejected.items()
-                if name not in pending.delta.names
+                name: rejection for name, rejection in self.rejected.items() if name not in pending.delta.names
             }
         differing = pending.differing
         is_all = not differing or differing.keys() <= self.rejected.keys()
         self._arrive(pending.version, differing, landed=is_all and not self._asked and not self._suspects)
 
     def refuse(self, pending: Pending, message: str) -> frozenset[str]:
-        """The proxy refused something of it: return the culprit, or else part the names, so that the good ones land by themselves."""
+        """The proxy refused something of it: return the culprit if it is plain, else part the names to find it."""
         self.pending = None
         self.trouble = message
         names = pending.delta.names
@@ -283,6 +287,7 @@ class Channel:
         else:
             differing.update(dict.fromkeys(names, UNSURE))
             self._suspects[:0] = _parts(names, message)
+        self._fresh = self._sets.same(self._fresh - names)
         self._arrive(pending.version, differing, landed=False)
         return names if len(names) == 1 else NO_NAMES
 
@@ -312,9 +317,7 @@ class Channel:
         self._suspects.extend(frozenset({name}) for name in self.rejected)
         self._retrying.update(self.rejected)
 
-    def _arrive(
-        self, version: ClassVersion, differing: Mapping[str, str | None], landed: bool | None = None
-    ) -> None:
+    def _arrive(self, version: ClassVersion, differing: Mapping[str, str | None], landed: bool | None = None) -> None:
         self.held = version
         self.differing = differing
         if landed if landed is not None else not differing:
@@ -326,17 +329,13 @@ class Channel:
 
     def at(self, version: ClassVersion) -> bool:
         """Say whether the proxy runs exactly this version."""
-        return (
-            self.held is version
-            and self.pending is None
-            and not (self.differing or self.rejected or self._asked)
-        )
+        return self.held is version and self.pending is None and not (self.differing or self.rejected or self._asked)
 
     def settled(self, generation: int) -> bool:
         """Say whether everything up to this generation has been acknowledged, and nothing of it refused."""
-        return self.landed >= generation and not any(
-            r.after < generation <= r.generation for r in self.rejected.values()
-        )
+        if self.landed < generation or not self.rejected:
+            return self.landed >= generation
+        return not any(r.after < generation <= r.generation for r in self.rejected.values())
 
 
 def _parts(names: frozenset[str], message: str) -> list[frozenset[str]]:

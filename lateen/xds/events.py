@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Subscribe(NamedTuple):
-    """It wants these names from now on, and no longer those; at the first request of a type it lists what it already holds."""
+    """It wants these names and no longer those; in its first request of a type it says what it holds already."""
 
     type_url: str
     subscribe: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class Ack(NamedTuple):
 
 
 class Nack(NamedTuple):
-    """It refuses something in the response with this nonce; other resources of that response may have been taken all the same."""
+    """It refuses something in the response with this nonce; it may have taken other resources of it all the same."""
 
     type_url: str
     nonce: str

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
@@ -36,5 +36,5 @@ BY_URL = {kind.url: kind for kind in TYPES}
 
 
 def type_of(url: str) -> ResourceType:
-    """Return the row of a type URL; a type that we do not serve gets one too, so that whoever asks for it is told that it is empty."""
+    """Return the row of a type URL; one that is not served gets a row too, so that it can be answered as empty."""
     return BY_URL.get(url) or ResourceType(url, url.rpartition(".")[2], wildcard=False, foundation=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class Resource:
     """One xDS resource, serialized once for everybody.
 
-    `version` is a non-empty digest of the content: equal content, equal version, also after a restart.
-    `frame` is the resource as it stands in `DeltaDiscoveryResponse.resources`: the tag of field 2, the length, and the serialized
+    `version` is a non-empty digest of the content: equal content, equal version, also after a restart. `frame` is the
+    resource as it stands in `DeltaDiscoveryResponse.resources`: the tag of field 2, the length, and the serialized
     `envoy.service.discovery.v3.Resource`. A response is therefore a concatenation of frames.
     """
 
@@ -19,6 +19,6 @@ class Resource:
 
 
 ResourceSet = Mapping[str, Mapping[str, Resource]]
-"""Everything that a class of proxies is to have, type URL → name → resource. A value: neither level is changed once it is handed over."""
+"""Everything that a class of proxies is to have: type URL → name → resource. A value, at both levels."""
 
 NO_RESOURCES: Mapping[str, Resource] = {}

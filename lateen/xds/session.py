@@ -13,20 +13,12 @@ MOST_TYPES = 32
 """A stream that asks for more types than this is not an Envoy's."""
 
 
-@dataclass(slots=True)
-class Making:
-    """A version whose clusters the proxy has, and those of the new ones that still lack their endpoints."""
-
-    version: ClassVersion
-    cold: frozenset[str]
-
-
 @dataclass(frozen=True, slots=True)
 class TypeStatus:
     """How far a proxy is in one type.
 
-    `sent` and `acked` are generations (-1: none yet). `message` is what the proxy said at the last refusal that still stands,
-    `rejected` the resources that it refuses; empty while the culprit is still being looked for.
+    `sent` and `acked` are generations (-1: none yet). `message` is what the proxy said at the last refusal that still
+    stands, `rejected` the resources that it refuses; empty while the culprit is still being looked for.
     """
 
     kind: order.ResourceType
@@ -40,9 +32,10 @@ class TypeStatus:
 class DeltaSession:
     """Decides what one stream is sent, and in which order.
 
-    Clusters, endpoints and secrets go out at once. Listeners and routes of a version follow when its clusters are acknowledged and
-    the new ones have their endpoints; what they no longer refer to is removed last. The contract with whoever makes the resources:
-    an endpoint resource is named like its cluster, and only clusters that ask for endpoints have one.
+    Clusters, endpoints and secrets go out at once. Listeners and routes of a version follow when its clusters are
+    acknowledged and the new ones have their endpoints; what they no longer refer to is removed last. The contract
+    with whoever makes the resources: an endpoint resource is named like its cluster, and only clusters that ask for
+    endpoints have one.
     """
 
     __slots__ = (
@@ -50,9 +43,8 @@ class DeltaSession:
         "_cold",
         "_foundation",
         "_is_arriving",
-        "_makings",
+        "_made",
         "_newest",
-        "_ready",
         "_sets",
         "_users",
     )
@@ -63,8 +55,7 @@ class DeltaSession:
         self._foundation: tuple[Channel, ...] = ()
         self._users: tuple[Channel, ...] = ()
         self._newest: ClassVersion | None = None
-        self._ready: ClassVersion | None = None
-        self._makings: list[Making] = []
+        self._made: list[ClassVersion] = []
         self._cold = NO_NAMES
         self._is_arriving = False
 
@@ -73,8 +64,6 @@ class DeltaSession:
     def offer(self, version: ClassVersion) -> Sequence[Command]:
         """The class is to have this version from now on (or the proxy has moved to the class that has it)."""
         self._newest = version
-        if self._makings or self._cold:
-            self._expect_endpoints_only_of(version.of(order.ENDPOINT))
         return self._advance()
 
     def receive(self, event: Event) -> Sequence[Command]:
@@ -86,10 +75,11 @@ class DeltaSession:
         return self._refused(event)
 
     def stop_waiting(self) -> Sequence[Command]:
-        """Stop expecting the proxy to ask for more: for endpoints of its new clusters, or, reconnected, for types that it still holds."""
+        """Stop expecting the proxy to ask for more.
+
+        It would ask for the endpoints of its new clusters or, having reconnected, for types that it holds already.
+        """
         self._is_arriving = False
-        for making in self._makings:
-            making.cold = NO_NAMES
         self._cold = NO_NAMES
         return self._advance()
 
@@ -99,21 +89,17 @@ class DeltaSession:
         channel = self._channels.get(event.type_url)
         if channel is not None:
             channel.subscribe(event)
-            if event.type_url == order.ENDPOINT and event.unsubscribe:
-                self._endpoints_made(frozenset(event.unsubscribe))
+            if event.type_url == order.ENDPOINT:
+                self._cold = self._cold.difference(event.subscribe, event.unsubscribe)
             return self._advance()
         if not event.type_url or len(self._channels) >= MOST_TYPES:
-            return (
-                Close(
-                    f"subscription to type {event.type_url!r}: expected the type URL of an xDS resource, at most {MOST_TYPES} of them"
-                ),
-            )
+            expected = f"expected the type URL of an xDS resource, and at most {MOST_TYPES} of them"
+            return (Close(f"subscription to type {event.type_url!r}: {expected}"),)
         kind = order.type_of(event.type_url)
         self._channels[event.type_url] = Channel(event, kind, self._sets)
         self._is_arriving |= bool(event.initial_versions)
         if event.type_url == order.CLUSTER:
-            self._ready = None
-            self._makings.clear()
+            self._made.clear()
         self._foundation = self._in_order(foundation=True)
         self._users = self._in_order(foundation=False)
         if event.type_url not in order.BY_URL:
@@ -132,35 +118,23 @@ class DeltaSession:
         channel = self._channels.get(event.type_url)
         pending = channel.pending if channel else None
         if channel is None or pending is None or pending.delta.nonce != event.nonce:
-            return (
-                Warn(
-                    f"proxy acknowledges {event.nonce!r} of type {event.type_url}, which it was not waiting to be asked"
-                ),
-            )
+            return (Warn(_stray("acknowledges", event)),)
         channel.acknowledge(pending)
         if event.type_url == order.CLUSTER:
             self._clusters_made(pending.version, pending.added, pending.complete)
             if pending.delta.resources:
                 for user in self._users:
                     user.retry_rejected()
-        elif event.type_url == order.ENDPOINT:
-            self._endpoints_made(pending.delta.names)
         return self._advance()
 
     def _refused(self, event: Nack) -> Sequence[Command]:
         channel = self._channels.get(event.type_url)
         pending = channel.pending if channel else None
         if channel is None or pending is None or pending.delta.nonce != event.nonce:
-            return (
-                Warn(
-                    f"proxy refuses {event.nonce!r} of type {event.type_url}, which it was not waiting to be asked: {event.message}"
-                ),
-            )
+            return (Warn(f"{_stray('refuses', event)}: {event.message}"),)
         culprits = channel.refuse(pending, event.message)
         if event.type_url == order.CLUSTER:
             self._clusters_made(pending.version, NO_NAMES, pending.complete and bool(culprits))
-        elif event.type_url == order.ENDPOINT:
-            self._endpoints_made(culprits)
         found = [Warn(f"proxy refuses {channel.kind.short} {name}: {event.message}") for name in culprits]
         return (*found, *self._advance())
 
@@ -169,25 +143,10 @@ class DeltaSession:
     def _clusters_made(self, version: ClassVersion, added: frozenset[str], complete: bool) -> None:
         endpoints = self._channels.get(order.ENDPOINT)
         if endpoints is not None and added:
-            needed = added.intersection(version.of(order.ENDPOINT))
-            self._cold |= needed - endpoints.confirmed(needed)
-        if not complete:
-            return
-        self._makings.append(Making(version, self._sets.same(self._cold)))
-        self._cold = NO_NAMES
-        if len(self._makings) > 2:
-            last, newest = self._makings[-2:]
-            self._makings[-2:] = [Making(newest.version, last.cold | newest.cold)]
-
-    def _endpoints_made(self, names: frozenset[str]) -> None:
-        self._cold -= names
-        for making in self._makings:
-            making.cold -= names
-
-    def _expect_endpoints_only_of(self, names: Iterable[str]) -> None:
-        self._cold = self._cold.intersection(names)
-        for making in self._makings:
-            making.cold = making.cold.intersection(names)
+            self._cold |= added.intersection(version.of(order.ENDPOINT)) - endpoints.subscribed
+        if complete:
+            # The oldest is kept so that it can be reached while newer ones come in, and the newest to go on with.
+            self._made[1:] = [version]
 
     def _advance(self) -> Sequence[Command]:
         """Send whatever can be sent now."""
@@ -196,20 +155,37 @@ class DeltaSession:
             return ()
         commands: list[Command] = []
         self._send(self._foundation, newest, False, commands)
-        self._choose_ready(newest)
-        ready = self._ready
+        ready = self._choose_ready(newest)
         if ready is None:
             return commands
         self._send(self._users, ready, True, commands)
-        if (
-            ready is newest
-            and not self._is_arriving
-            and any(channel.differing for channel in self._foundation)
-        ):
-            # What refused listeners and routes still refer to stays, because the proxy goes on with their last good version.
-            if all(channel.at(newest) for channel in self._users):
-                self._send(reversed(self._foundation), newest, True, commands)
+        if ready is newest and self._may_remove(newest):
+            self._send(reversed(self._foundation), newest, True, commands)
         return commands
+
+    def _choose_ready(self, newest: ClassVersion) -> ClassVersion | None:
+        """Return the newest version to whose clusters listeners and routes may refer now, if there is one."""
+        clusters = self._channels.get(order.CLUSTER)
+        if clusters is None or clusters.pending is None:
+            self._made[1:] = [newest]  # no cluster of it is left to be made
+        endpoints = self._channels.get(order.ENDPOINT)
+        if self._cold:
+            self._cold = self._cold.intersection(newest.of(order.ENDPOINT))
+        missing = self._cold | endpoints.missing(newest) if endpoints else NO_NAMES
+        for version in reversed(self._made):
+            if _is_warm(version, newest, missing):
+                self._made = [version]
+                return version
+        return None
+
+    def _may_remove(self, newest: ClassVersion) -> bool:
+        """Say whether there is something to remove that nothing refers to any more.
+
+        What refused listeners and routes refer to stays, because the proxy goes on with their last good version.
+        """
+        if self._is_arriving or not any(channel.differing for channel in self._foundation):
+            return False
+        return all(channel.at(newest) for channel in self._users)
 
     def _send(
         self, channels: Iterable[Channel], target: ClassVersion, may_remove: bool, commands: list[Command]
@@ -218,20 +194,6 @@ class DeltaSession:
             pending = channel.next_response(target, may_remove)
             if pending is not None:
                 commands.append(Send(pending.delta))
-
-    def _choose_ready(self, newest: ClassVersion) -> None:
-        """Find the newest version to whose clusters listeners and routes may refer."""
-        clusters = self._channels.get(order.CLUSTER)
-        if clusters is None or clusters.pending is None:
-            # No cluster of the newest version is left to be made.
-            if not self._makings:
-                self._makings.append(Making(newest, NO_NAMES))
-            last = self._makings[-1]
-            last.version = newest
-            last.cold |= self._cold
-            self._cold = NO_NAMES
-        while self._makings and not self._makings[0].cold:
-            self._ready = self._makings.pop(0).version
 
     # How far the proxy is
 
@@ -243,10 +205,10 @@ class DeltaSession:
     @property
     def waits(self) -> bool:
         """Whether something is held back until the proxy asks for more (see `stop_waiting`)."""
-        return self._is_arriving or bool(self._makings or self._cold)
+        return self._is_arriving or bool(self._cold)
 
     def settled(self, generation: int) -> bool:
-        """Say whether all that was offered of changes up to this generation is acknowledged, in all types that the proxy asked for."""
+        """Say whether all that the proxy asked for is acknowledged, of what it was offered up to this generation."""
         if self._newest is None:
             return False
         wanted = min(generation, self._newest.generation)
@@ -262,10 +224,22 @@ class DeltaSession:
 
     def _status(self, channel: Channel) -> TypeStatus:
         sent = channel.pending.version if channel.pending else channel.held
-        waiting = (
-            channel.pending is not None or self._newest is None or channel.landed < self._newest.generation
-        )
+        waiting = channel.pending is not None or self._newest is None or channel.landed < self._newest.generation
         rejected = tuple(channel.rejected.values())
         return TypeStatus(
             channel.kind, sent.generation if sent else -1, channel.landed, waiting, channel.trouble, rejected
         )
+
+
+def _stray(verb: str, event: Ack | Nack) -> str:
+    return f"proxy {verb} nonce {event.nonce!r} of type {event.type_url}, which is not the one that is out"
+
+
+def _is_warm(version: ClassVersion, newest: ClassVersion, missing: frozenset[str]) -> bool:
+    """Say whether all clusters of a version have their endpoints, as far as they ask for them.
+
+    Endpoints that the newest version has no more may never have reached the proxy.
+    """
+    if missing and not missing.isdisjoint(version.of(order.ENDPOINT)):
+        return False
+    return version is newest or not newest.changes_since(version, order.ENDPOINT).removed

@@ -1,7 +1,7 @@
 """Versions of what one class of proxies is to have.
 
-All proxies of a class are told the same, so a difference between two versions is worked out once, becomes one `Delta`, and is
-shared by all streams that need it.
+All proxies of a class are told the same, so a difference between two versions is worked out once, becomes one
+`Delta`, and is shared by all streams that need it.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,8 @@ NO_NAMES: frozenset[str] = frozenset()
 class Delta:
     """One response, the same object for every stream that it is sent to.
 
-    `nonce` names the version, the type and this selection of it, and is never used for anything else.
+    `nonce` names the version, the type and this selection of it, and is never used for anything else. `size_bytes` is
+    what its resources take on the wire.
     """
 
     type_url: str
@@ -27,14 +28,15 @@ class Delta:
     removed: tuple[str, ...]
     nonce: str
     names: frozenset[str]
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes:
     """What leads from one mapping of a type to another.
 
-    `upserts` are the names to send, `added` those of them that were not there before, `removed` the names that are gone with the
-    version that they had.
+    `upserts` are the names to send, `added` those of them that were not there before, `removed` the names that are
+    gone with the version that they had.
     """
 
     upserts: frozenset[str]
@@ -55,9 +57,7 @@ def changes(old: Mapping[str, Resource], new: Mapping[str, Resource]) -> Changes
         return NO_CHANGES
     added = frozenset(new.keys() - old.keys())
     changed = {
-        name
-        for name, was in old.items()
-        if (now := new.get(name, was)) is not was and now.version != was.version
+        name for name, was in old.items() if (now := new.get(name, was)) is not was and now.version != was.version
     }
     removed = {name: was.version for name, was in old.items() if name not in new}
     if not (added or changed or removed):
@@ -99,27 +99,35 @@ class Patch:
 class ClassVersion:
     """What the proxies of one class are to have from some moment on; never changed once made.
 
-    `id` is never used again, for no class. `generation` counts the changes of the mesh and says which of them this version knows.
+    `id` is never used again, for no class. `generation` counts the changes of the mesh and says which of them this
+    version knows.
     """
 
-    __slots__ = ("_changes", "_deltas", "_serials", "generation", "id", "resources")
+    __slots__ = ("_changes", "_deltas", "_serials", "_versions", "generation", "id", "resources")
 
     def __init__(self, version_id: int, resources: ResourceSet, generation: int) -> None:
         self.id = version_id
         self.resources = resources
         self.generation = generation
         self._changes: dict[tuple[str, int], Changes] = {}
-        self._deltas: WeakValueDictionary[tuple[str, frozenset[str], frozenset[str]], Delta] = (
-            WeakValueDictionary()
-        )
+        self._deltas: WeakValueDictionary[tuple[str, frozenset[str], frozenset[str]], Delta] = WeakValueDictionary()
+        self._versions: dict[str, dict[str, str]] = {}
         self._serials = count()
 
     def of(self, type_url: str) -> Mapping[str, Resource]:
         """Return the resources of one type by name."""
         return self.resources.get(type_url, NO_RESOURCES)
 
+    def versions(self, type_url: str) -> Mapping[str, str]:
+        """Return the versions of the resources of one type by name."""
+        known = self._versions.get(type_url)
+        if known is None:
+            known = {name: resource.version for name, resource in self.of(type_url).items()}
+            self._versions[type_url] = known
+        return known
+
     def changes_since(self, previous: "ClassVersion | None", type_url: str) -> Changes:
-        """Return what leads from another version (of any class; None: from nothing) to this one, compared at most once."""
+        """Return what leads from another version, of any class (None: from nothing), to this one."""
         key = (type_url, previous.id if previous else 0)
         known = self._changes.get(key)
         if known is None:
@@ -139,9 +147,9 @@ class ClassVersion:
             resources = self.of(type_url)
             nonce = f"{order.type_of(type_url).short}.{self.id}.{next(self._serials)}"
             chosen = tuple(resources[name] for name in sorted(upserts))
-            known = Delta(
-                type_url, chosen, tuple(sorted(removed)), nonce, upserts | removed if removed else upserts
-            )
+            names = upserts | removed if removed else upserts
+            size_bytes = sum(len(resource.frame) for resource in chosen)
+            known = Delta(type_url, chosen, tuple(sorted(removed)), nonce, names, size_bytes)
             self._deltas[key] = known
         return known
 
@@ -156,7 +164,8 @@ class Versions:
     def full(self, previous: ClassVersion | None, resources: ResourceSet, generation: int) -> ClassVersion:
         """Return the version with these resources; `previous` itself if nothing differs from it.
 
-        A type in which nothing differs keeps the previous mapping, so that its proxies see at a glance that it is the same.
+        A type in which nothing differs keeps the previous mapping, so that its proxies see at a glance that it is the
+        same.
         """
         if previous is None:
             return ClassVersion(next(self._ids), resources, generation)
@@ -166,17 +175,14 @@ class Versions:
         }
         if not any(found.values()):
             return previous
-        kept = {
-            url: resources.get(url, NO_RESOURCES) if change else previous.of(url)
-            for url, change in found.items()
-        }
+        kept = {url: resources.get(url, NO_RESOURCES) if change else previous.of(url) for url, change in found.items()}
         version = ClassVersion(next(self._ids), kept, generation)
         for url, change in found.items():
             version.remember(previous, url, change)
         return version
 
     def patched(self, previous: ClassVersion, patch: Patch, generation: int) -> ClassVersion:
-        """Return the version with the patch in it; `previous` itself if it changes nothing. Costs nothing for what is not patched."""
+        """Return the version with the patch in it; `previous` itself if it changes nothing."""
         mapping, change = patch.apply(previous.of(patch.type_url))
         if not change:
             return previous

@@ -53,9 +53,7 @@ class Playbook:
             if line[:2] not in ("..", ">>", "<<", "=="):
                 continue
             try:
-                getattr(self, {"..": "offer", ">>": "hear", "<<": "expect", "==": "check"}[line[:2]])(
-                    line[2:].strip()
-                )
+                getattr(self, {"..": "offer", ">>": "hear", "<<": "expect", "==": "check"}[line[:2]])(line[2:].strip())
             except AssertionError as error:
                 raise AssertionError(f"line {number}: {line}\n{error}") from error
         assert not self.said, f"said, but not written: {self.said}"
@@ -73,9 +71,7 @@ class Playbook:
         if verb == "Subscribe":
             return self.note(self.session.receive(subscription(url, rest)))
         nonce = "stale" if rest == ["stale"] else self.nonces[url]
-        self.note(
-            self.session.receive(Ack(url, nonce) if verb == "Ack" else Nack(url, nonce, " ".join(rest)))
-        )
+        self.note(self.session.receive(Ack(url, nonce) if verb == "Ack" else Nack(url, nonce, " ".join(rest))))
 
     def note(self, commands: "list[Command]") -> None:
         assert not self.said, f"said, but not written: {self.said}"
@@ -85,9 +81,7 @@ class Playbook:
         match command:
             case Send(delta):
                 self.nonces[delta.type_url] = delta.nonce
-                names = [f"+{r.name}={r.version}" for r in delta.resources] + [
-                    f"-{name}" for name in delta.removed
-                ]
+                names = [f"+{r.name}={r.version}" for r in delta.resources] + [f"-{name}" for name in delta.removed]
                 return " ".join(["Send", SHORT.get(delta.type_url, delta.type_url), *names])
             case Warn(message):
                 return f"Warn {message}"
@@ -109,9 +103,7 @@ class Playbook:
             assert self.session.settled(int(rest)) is (word == "settled"), str(self.session.statuses())
             return
         (status,) = [status for status in self.session.statuses() if status.kind.short == word]
-        refused = (
-            ", ".join(f"{rejection.name}: {rejection.message}" for rejection in status.rejected) or "nothing"
-        )
+        refused = ", ".join(f"{rejection.name}: {rejection.message}" for rejection in status.rejected) or "nothing"
         assert rest == f"refuses {refused}", f"it {refused!r}"
 
 
