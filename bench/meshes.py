@@ -17,7 +17,7 @@ from lateen.cli.client import ApiClient
 from lateen.errors import LateenError
 
 ROOT: Final = Path(__file__).parent.parent
-LATEEN: Final = Path(sys.executable).with_name("lateen")
+LATEEN: Final = (sys.executable, "-m", "lateen")
 _UP_SECONDS: Final = 60.0
 _DOWN_SECONDS: Final = 30.0
 _LOOK_AGAIN_SECONDS: Final = 0.01
@@ -88,7 +88,7 @@ def running(name: str, *paths: Path, host_address: str = "127.0.0.1") -> Iterato
     mesh = meshes.named(f"{name}-{os.getpid()}")
     began = time.monotonic()
     process = subprocess.Popen(
-        _dying_with_us(LATEEN, "up", "--name", mesh.name, "--host-address", host_address, *paths),
+        _dying_with_us(*LATEEN, "up", "--name", mesh.name, "--host-address", host_address, *paths),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -129,5 +129,5 @@ def _end(run: Running) -> None:
     finally:
         if run.mesh.directory.exists():
             # Its supervisor was killed, or told to end before it had begun.
-            subprocess.run([LATEEN, "down", "--name", run.mesh.name], check=False, capture_output=True)
+            subprocess.run([*LATEEN, "down", "--name", run.mesh.name], check=False, capture_output=True)
         signal.signal(signal.SIGINT, before)

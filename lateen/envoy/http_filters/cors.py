@@ -9,6 +9,7 @@ from lateen.envoy.side import Side
 from lateen.plan.types import CorsRules, Route
 
 NAME: Final = "envoy.filters.http.cors"
+SLEEPS: Final = True
 
 
 def http_filter(side: Side) -> Any | None:

@@ -10,6 +10,7 @@ from lateen.envoy.values import duration, fraction
 from lateen.plan.types import Fault, Route
 
 NAME: Final = "envoy.filters.http.fault"
+SLEEPS: Final = True
 
 
 def http_filter(side: Side) -> Any | None:

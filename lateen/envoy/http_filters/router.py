@@ -8,6 +8,7 @@ from lateen.envoy.side import Side
 from lateen.plan.types import Route
 
 NAME: Final = "envoy.filters.http.router"
+SLEEPS: Final = False
 
 
 def http_filter(side: Side) -> Any:

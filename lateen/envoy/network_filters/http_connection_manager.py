@@ -30,8 +30,7 @@ def http_connection_manager(
     _read_requests(message)
     _trust_client(message, side)
     _look_up(message, plan, operation)
-    for name, config in order.http_filters(side).items():
-        message.http_filters.add(name=name).typed_config.CopyFrom(config)
+    message.http_filters.extend(order.http_filters(side))
     return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
 
 
