@@ -44,6 +44,7 @@ from lateen.platforms.local.service_routing import ServiceRouting
 RESISTED = 1
 UNRECOVERABLE = 2
 _LAST_GRACE_SECONDS = 3.0
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _log = logging.getLogger(__name__)
 
 
@@ -237,8 +238,9 @@ class Mesh:
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for which in ENDING_SIGNALS:
             loop.add_signal_handler(which, self._heed, which)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def _heed(self, which: signal.Signals) -> None:
         if self._end.is_set():

@@ -117,7 +117,7 @@ class HostPorts:
 
     def _row(self, publication: Publication, error: str) -> PublishedRow:
         host_port = self._given[publication.key]
-        shown_host = "localhost" if self._host_address.startswith("127.") else self._host_address
+        shown_host = "localhost" if self._host_address in ("127.0.0.1", "0.0.0.0") else self._host_address
         return PublishedRow(
             namespace=publication.namespace,
             service=publication.service,

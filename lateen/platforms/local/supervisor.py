@@ -12,12 +12,13 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lateen.platforms.local import directories, leftovers, lock, preflight, resolver
-from lateen.platforms.local.mesh import CannotStart, Mesh, Settings
+from lateen.platforms.local.mesh import ENDING_SIGNALS, CannotStart, Mesh, Settings
 
 EXIT_FAILED, EXIT_ANOTHER_LIVES = 1, 3
 
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except directories.UnusableDirectory as error:
         print(error, file=sys.stderr)
         return preflight.EXIT_CODE
+    # From here on there is something to tidy up: signals wait until the mesh heeds them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     if lock.acquire(settings.directory) is None:
         pid = lock.holder(settings.directory)
         print(f"mesh {settings.name} is up already (supervisor {pid}): `lateen down` ends it", file=sys.stderr)
