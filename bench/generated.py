@@ -71,9 +71,7 @@ class GeneratedMesh:
         for number in range(services):
             self._loop.submit(service(number))
         self._loop.submit(weights(0, 10))
-        self._loop.report_workloads(
-            instance(number, index) for number in range(services) for index in range(addresses)
-        )
+        self._loop.report_workloads(instance(number, index) for number in range(services) for index in range(addresses))
         self._loop.push()
 
     def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:

@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 import uvloop
 
 from bench.generated import GeneratedMesh
+from lateen.manager import memory
 from lateen.manager.ports import ProxyDoor
 from lateen.manager.pushes import Pushes
 from lateen.serving.xds import DiscoveryServer
@@ -52,8 +52,7 @@ class Bench:
 
     async def start(self, socket: str, mesh: Mapping[str, Any]) -> Mapping[str, Any]:
         self._mesh = self._make(**mesh)
-        gc.collect()
-        gc.freeze()
+        memory.settle()
         self._server = DiscoveryServer(self._mesh)
         await self._server.start(Path(socket))
         return {"rss": rss_mib(), "cpu": self._used()}

@@ -8,7 +8,6 @@ Exit status 2: what it was told cannot work, and starting it again would not hel
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ import uvloop
 from lateen import names
 from lateen.envoy.bootstrap import bootstrap
 from lateen.errors import LateenError, Unavailable
+from lateen.manager import memory
 from lateen.manager.liveness import Liveness
 from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
@@ -131,7 +131,8 @@ async def run(settings: Settings) -> None:
         loop.push()
         tasks.create_task(access.run(), name="service access")
         await doors.open()
-        _settle_memory()
+        memory.settle()
+        tasks.create_task(memory.collect_now_and_then(), name="memory")
         try:
             await source.follow(take)
         finally:
@@ -273,12 +274,6 @@ def _node_metadata(request: BootstrapRequest) -> dict[str, object]:
         "CLUSTER_ID": "Kubernetes",
         "MESH_ID": names.DEFAULT_DOMAIN,
     }
-
-
-def _settle_memory() -> None:
-    """Keep the collector from walking over what stays for good."""
-    gc.collect()
-    gc.freeze()
 
 
 if __name__ == "__main__":
