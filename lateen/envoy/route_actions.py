@@ -34,8 +34,9 @@ def route_action(plan: Forward) -> Any:
         request_mirror_policies=[_mirror_policy(mirror) for mirror in plan.mirrors],
         hash_policy=[_hash_policy(key) for key in plan.hash_keys],
     )
-    # A gRPC client's own deadline counts, but none that is later than the route's.
-    message.max_stream_duration.grpc_timeout_header_max.CopyFrom(timeout)
+    if plan.timeout is None:
+        # A gRPC client's own deadline counts. Beside a timeout this setting would make Envoy pass over the timeout.
+        message.max_stream_duration.grpc_timeout_header_max.CopyFrom(timeout)
     _aim(message, plan.targets)
     if plan.rewrite is not None:
         _rewrite(message, plan.rewrite)

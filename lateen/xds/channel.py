@@ -138,6 +138,11 @@ class Channel:
             missing |= self._asked & self._fresh
         return missing
 
+    def repeat(self, names: frozenset[str]) -> None:
+        """Answer these names once more, those that the proxy subscribes to."""
+        if again := names & self.subscribed:
+            self._asked = self._sets.same(self._asked | again)
+
     # What the proxy is told
 
     def next_response(self, target: ClassVersion, may_remove: bool) -> Pending | None:

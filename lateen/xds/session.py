@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lateen.xds import order
-from lateen.xds.channel import Channel, Rejection
+from lateen.xds.channel import Channel, Pending, Rejection
 from lateen.xds.commands import Close, Command, Send, Warn
 from lateen.xds.events import Ack, Event, Nack, Subscribe
 from lateen.xds.versions import NO_NAMES, ClassVersion, Delta, NameSets
@@ -194,6 +194,19 @@ class DeltaSession:
             pending = channel.next_response(target, may_remove)
             if pending is not None:
                 commands.append(Send(pending.delta))
+                if channel.kind.url == order.CLUSTER:
+                    self._repeat_endpoints(pending)
+
+    def _repeat_endpoints(self, pending: Pending) -> None:
+        """Have the endpoints of changed clusters sent again.
+
+        Envoy warms a changed cluster only with endpoints that come after it, acknowledges it only then, and does not
+        ask for them.
+        """
+        endpoints = self._channels.get(order.ENDPOINT)
+        if endpoints is not None:
+            changed = pending.delta.names - pending.added
+            endpoints.repeat(changed.intersection(pending.version.of(order.ENDPOINT)))
 
     # How far the proxy is
 

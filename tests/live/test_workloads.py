@@ -38,7 +38,7 @@ def test_a_failing_init_container_is_repeated_and_keeps_the_app_waiting(httpbin:
     text = pod("blocked", container(["sleep", "1000"]), spec=init)
     try:
         httpbin.api.post("v1", "apply", body={"documents": [{"file": "", "text": text}]})
-        row = until(lambda: next((row for row in httpbin.instances("blocked") if row["restarts"] >= 2), None), 15)
+        row = until(lambda: next((row for row in httpbin.instances("blocked") if row["restarts"] >= 2), {}), 15)
         app = next(each for each in row["containers"] if each["kind"] == "app")
         assert (row["is_ready"], app["pid"]) == (False, None)
     finally:
@@ -223,7 +223,7 @@ def test_an_image_without_a_command_is_told_with_the_ways_out(httpbin: Mesh) -> 
     text = pod("imaged", "- name: app\n  image: example.com/unknown:1")
     try:
         httpbin.api.post("v1", "apply", body={"documents": [{"file": "", "text": text}]})
-        row = until(lambda: next((row for row in httpbin.instances("imaged") if row["reason"]), None), 15, "a reason")
+        row = until(lambda: next((row for row in httpbin.instances("imaged") if row["reason"]), {}), 15, "a reason")
     finally:
         httpbin.delete(text)
     said = row["reason"]

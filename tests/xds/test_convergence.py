@@ -43,12 +43,14 @@ class Client:
     def __init__(self) -> None:
         self.held: dict[str, dict[str, str]] = {short: {} for short in URL}
         self.wants: dict[str, set[str]] = {"EDS": set(), "RDS": set(ROUTES)}
+        self.cold: set[str] = set()
         self.inbox: deque[Delta] = deque()
         self.outbox: deque[Event] = deque()
 
     def connect(self) -> None:
         self.inbox.clear()
         self.outbox.clear()
+        self.cold.clear()
         for short in ("CDS", "EDS", "LDS", "RDS"):
             names = tuple(sorted(self.wants.get(short, ())))
             held = {n: v for n, v in self.held[short].items() if short in ("CDS", "LDS") or n in names}
@@ -74,16 +76,23 @@ class Client:
         if short == "RDS":
             assert resource.version in self.held["CDS"], f"route to {resource.version}, which is not there"
             assert resource.version in self.held["EDS"], f"route to {resource.version}, which has no endpoints"
+        before = self.held[short].get(resource.name)
         self.held[short][resource.name] = resource.version
+        if short == "EDS":
+            self.cold.discard(resource.name)
         if short == "CDS":
+            if before != resource.version:
+                self.cold.add(resource.name)
             self.wants["EDS"].add(resource.name)
-            self.outbox.append(Subscribe(URL["EDS"], (resource.name,)))
+            if before is None:  # as Envoy does: for a changed cluster it waits for endpoints without asking
+                self.outbox.append(Subscribe(URL["EDS"], (resource.name,)))
 
     def drop(self, short: str, name: str) -> None:
         if short == "RDS" or (short == "EDS" and name in self.held["CDS"]):
             return  # as Envoy does: it keeps a route until its listener is gone, and endpoints until their cluster is
         if short == "CDS" and name in self.held["CDS"]:
             self.wants["EDS"].discard(name)
+            self.cold.discard(name)
             self.held["EDS"].pop(name, None)
             self.outbox.append(Subscribe(URL["EDS"], (), (name,)))
         self.held[short].pop(name, None)
@@ -179,6 +188,8 @@ class Conversation(RuleBasedStateMachine):
         self.carry_out(self.session.stop_waiting())
         self.run_dry()
         bad = {short for short in URL if BAD in {r.version for r in self.wanted(short).values()}}
+        endpoints = {name for name, r in self.wanted("EDS").items() if r.version != BAD}
+        assert not self.client.cold & endpoints, "clusters wait for endpoints for ever"
         users_are_good = not bad & {"LDS", "RDS"}
         for short in ("CDS", "EDS", "LDS", "RDS"):
             self.check_held(short, exactly=users_are_good)
