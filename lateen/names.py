@@ -123,9 +123,7 @@ class NodeId:
     domain: str = DEFAULT_DOMAIN
 
     def __str__(self) -> str:
-        return (
-            f"{self.role}~{self.address}~{self.workload}.{self.namespace}~{self.namespace}.svc.{self.domain}"
-        )
+        return f"{self.role}~{self.address}~{self.workload}.{self.namespace}~{self.namespace}.svc.{self.domain}"
 
     @property
     def proxy(self) -> str:

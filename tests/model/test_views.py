@@ -62,10 +62,13 @@ def test_replicas_are_one_class_and_other_labels_do_not_matter_until_a_rule_name
     first, second = sidecar("a", "shop", app="web", zone="x"), sidecar("b", "shop", app="web", zone="y")
     views = Views(mesh(TWO_NAMESPACES))
     assert views.class_of(first) == views.class_of(second)
-    named = TWO_NAMESPACES + """
+    named = (
+        TWO_NAMESPACES
+        + """
     ---
     {apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: zoned, namespace: bank}, spec: {hosts: [desk], http: [{match: [{sourceLabels: {zone: x}}], route: [{destination: {host: desk}}]}]}}
     """
+    )
     views = Views(mesh(named))
     assert views.class_of(first) != views.class_of(second)
 

@@ -100,8 +100,7 @@ def _details(details: Fetched) -> str:
         body = _failure("Error fetching product details!", details)
     else:
         facts = "".join(
-            f"<div><dt>{label}</dt><dd>{escape(str(details.document.get(key, '—')))}</dd></div>"
-            for label, key in FACTS
+            f"<div><dt>{label}</dt><dd>{escape(str(details.document.get(key, '—')))}</dd></div>" for label, key in FACTS
         )
         body = f'<dl class="facts">{facts}</dl>'
     return f'<section class="card"><h2>Book details</h2>{body}{_provenance(details)}</section>'

@@ -79,9 +79,7 @@ class Productpage:
         return fetch(self.ratings, f"/ratings/{product}", request, "product ratings")
 
 
-def fetch(
-    service: upstream.Upstream, path: str, request: web.Request, subject: str, attempts: int = 1
-) -> page.Fetched:
+def fetch(service: upstream.Upstream, path: str, request: web.Request, subject: str, attempts: int = 1) -> page.Fetched:
     """What a service says on behalf of this request, or its failure, with the status to pass on."""
     began = time.monotonic()
     answer = None

@@ -34,9 +34,7 @@ class Ratings:
         return self._ratings(book)
 
     def _ratings(self, book: int) -> web.Response:
-        return web.json_response(
-            {"id": book, "ratings": self._posted.get(book, {"Reviewer1": 5, "Reviewer2": 4})}
-        )
+        return web.json_response({"id": book, "ratings": self._posted.get(book, {"Reviewer1": 5, "Reviewer2": 4})})
 
 
 def stars_by_reviewer(body: bytes) -> dict[str, int]:
