@@ -24,7 +24,7 @@ from lateen.manager.ports import ProxyDoor
 from lateen.manager.pushes import Pushes
 from lateen.serving.xds import DiscoveryServer
 
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 180
 
 
 class Mesh(ProxyDoor, Protocol):
