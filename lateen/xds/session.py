@@ -198,15 +198,14 @@ class DeltaSession:
                     self._repeat_endpoints(pending)
 
     def _repeat_endpoints(self, pending: Pending) -> None:
-        """Have the endpoints of changed clusters sent again.
+        """Have the endpoints of sent clusters that the proxy subscribes to already sent again.
 
         Envoy warms a changed cluster only with endpoints that come after it, acknowledges it only then, and does not
         ask for them.
         """
         endpoints = self._channels.get(order.ENDPOINT)
         if endpoints is not None:
-            changed = pending.delta.names - pending.added
-            endpoints.repeat(changed.intersection(pending.version.of(order.ENDPOINT)))
+            endpoints.repeat(pending.delta.names.intersection(pending.version.of(order.ENDPOINT)))
 
     # How far the proxy is
 
