@@ -1,8 +1,7 @@
 """The sandboxes of one mesh and the processes in them: what exists, and how it comes and goes."""
 
 import asyncio
-import contextlib
-import os
+import itertools
 import shutil
 import signal
 from collections.abc import Callable, Iterable
@@ -28,6 +27,10 @@ from lateen.platforms.local.protocol import (
 )
 
 MOST_AT_ONCE = 16
+_START = "LATEEN_PROCESS"
+"""The environment variable by which all that descends from one start of a process is known."""
+_LOOKS = 5
+_LOOK_AGAIN_SECONDS = 0.05
 _ENDING_ORDER: tuple[Role, ...] = ("app", "proxy")
 
 
@@ -56,6 +59,7 @@ class _Process:
     digest: str
     child: Child
     log: Path
+    start: str
 
     def state(self) -> ProcessState:
         child = self.child
@@ -115,6 +119,8 @@ class Sandboxes:
         self._changing: dict[str, asyncio.Lock] = {}
         self._making = asyncio.Semaphore(MOST_AT_ONCE)
         self._closed = False
+        self._starts = itertools.count(1)
+        self._clearings: set[asyncio.Task[None]] = set()
 
     def states(self) -> tuple[SandboxState, ...]:
         """Everything that exists, ended processes included."""
@@ -215,22 +221,32 @@ class Sandboxes:
         command = programs.command(spec, _root(sandbox))
         log = self._mesh.logs / (spec.log or f"{spec.sandbox}.{spec.name}.log")
         argv = namespaces.child_argv(sandbox.holder.pid, command, rootless=self._mesh.rootless, cwd=spec.cwd)
-        environment = {**spec.env, **markers(self._mesh.mesh, self._mesh.directory), **_own_marker(spec)}
+        start = f"{spec.sandbox}/{spec.name}/{next(self._starts)}"
+        environment = {**spec.env, **markers(self._mesh.mesh, self._mesh.directory), _START: start}
         child = self._nursery.start_logged(argv, environment, log)
-        return _Process(spec, protocol.digest(spec), child, log)
+        return _Process(spec, protocol.digest(spec), child, log, start)
 
     async def _end(self, process: _Process, grace_seconds: float) -> Exit:
         which = processes.signal_named(process.spec.stop_signal)
         return await processes.end(process.child, which, grace_seconds, self._hurry)
 
     def _ended(self, sandbox: _Sandbox, process: _Process) -> None:
-        # daemons in a session of their own would keep the ports of a process that is to start again
-        marker = "=".join(*_own_marker(process.spec).items())
-        for pid in _inside(sandbox):
-            if procfs.has_environment(pid, marker):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        clearing = asyncio.create_task(self._clear(sandbox, process))
+        self._clearings.add(clearing)
+        clearing.add_done_callback(self._clearings.discard)
         self._told(process.state())
+
+    async def _clear(self, sandbox: _Sandbox, process: _Process) -> None:
+        """End the daemons that a process left: they would keep its ports from the one that is started next.
+
+        One that is being started at the moment shows no environment, so more than one look is needed.
+        """
+        marker = f"{_START}={process.start}"
+        for _ in range(_LOOKS):
+            await processes.kill_until_none(
+                lambda: {pid for pid in _inside(sandbox) if procfs.has_environment(pid, marker)}
+            )
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def _others_inside(self, sandbox: _Sandbox) -> set[int]:
         found = _inside(sandbox) - {sandbox.holder.pid}
@@ -267,10 +283,6 @@ class Sandboxes:
 
     def _files(self, name: str) -> Path:
         return self._mesh.directory / "sandboxes" / name
-
-
-def _own_marker(spec: ProcessSpec) -> dict[str, str]:
-    return {"LATEEN_PROCESS": f"{spec.sandbox}/{spec.name}"}
 
 
 def _root(sandbox: _Sandbox) -> Path:
