@@ -9,7 +9,7 @@ demo: .venv/.runtime
 	@$(BIN)/python examples/demo/tour.py
 
 test: .venv/.development
-	@scripts/system-tools mesh tests
+	@scripts/system-tools mesh tests browser
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
