@@ -4,6 +4,7 @@ The forms are Istio's, because dashboards, scripts and people know them:
 `outbound|9080|v1|reviews.default.svc.cluster.local`, `inbound|9080||`, `sidecar~10.0.0.1~pod.ns~ns.svc.cluster.local`.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,8 +19,15 @@ BLOCK_ALL: Final = "block_all"
 
 DEFAULT_DOMAIN: Final = "cluster.local"
 
+SDS_CLUSTER: Final = "sds-grpc"
+WORKLOAD_SECRET: Final = "default"  # noqa: S105 -- a name
+ROOT_SECRET: Final = "ROOTCA"  # noqa: S105 -- a name
+"""Where a proxy gets its workload's certificate and the roots to check others by, and their names there."""
+
 PROXY_SOCKET_MARK: Final = 1337
 """The mark on the proxies' own connections, which keeps them from being captured."""
+
+AUTHORITY_SUFFIX: Final = "-cacert"
 
 Direction = Literal["outbound", "inbound"]
 ROLES: Final = ("sidecar", "router", "waypoint")
@@ -56,6 +64,39 @@ def parse_cluster(name: str) -> ClusterName | None:
     directions: dict[str, Direction] = {"outbound": "outbound", "inbound": "inbound"}
     direction = directions.get(parts[0])
     return ClusterName(direction, int(parts[1]), parts[2], parts[3]) if direction else None
+
+
+def mesh_server_name(host: str, port: int, subset: str = "") -> str:
+    """Compose the server name by which the mesh's TLS says where a connection is going: the cluster's, DNS-like."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
+_CREDENTIAL_SCHEME: Final = "kubernetes://"
+
+
+def credential(name: str) -> str:
+    """Compose the name of the secret with the certificate and key of a Kubernetes Secret."""
+    return f"{_CREDENTIAL_SCHEME}{secret_of_credential(name)}"
+
+
+def credential_authority(name: str) -> str:
+    """Compose the name of the secret with the authority certificate of a Kubernetes Secret."""
+    return f"{credential(name)}{AUTHORITY_SUFFIX}"
+
+
+def secret_of_credential(name: str) -> str:
+    """Return the name of the Kubernetes Secret that a `credentialName` means; it may be written as `kubernetes://NAME`."""
+    return name.removeprefix(_CREDENTIAL_SCHEME)
+
+
+def certificate_files(certificate: str, key: str) -> str:
+    """Compose the name of the secret with a certificate and a key that a proxy reads from files."""
+    return f"file-cert:{certificate}~{key}"
+
+
+def authority_files(certificates: str, revocations: str = "") -> str:
+    """Compose the name of the secret with authorities, and what they have revoked, that a proxy reads from files."""
+    return f"file-root:{certificates}" + (f"~{revocations}" if revocations else "")
 
 
 def service_host(name: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str:
@@ -107,6 +148,11 @@ def gateway_route_table(port: int) -> str:
     return f"http.{port}"
 
 
+def gateway_tls_route_table(port: int, port_name: str, gateway: str, namespace: str) -> str:
+    """Compose the name of the route configuration of one HTTPS server of a gateway."""
+    return f"https.{port}.{port_name}.{gateway}.{namespace}"
+
+
 def listener(address: str, port: int) -> str:
     """Compose the name of an outbound or gateway listener."""
     return f"{address}_{port}"
@@ -141,3 +187,99 @@ def parse_node_id(text: str) -> NodeId | None:
     if not workload or not namespace or not parts[3].startswith(prefix):
         return None
     return NodeId(parts[0], parts[1], workload, namespace, parts[3].removeprefix(prefix))
+
+
+_SPIFFE: Final = re.compile(r"spiffe://([a-z0-9._-]{1,255})/ns/([A-Za-z0-9._-]+)/sa/([A-Za-z0-9._-]+)")
+_TRUST_DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?")
+_LONGEST_SPIFFE_ID: Final = 2048
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """Who a workload is: the service account it runs as, in a trust domain. `str()` composes its SPIFFE id."""
+
+    trust_domain: str
+    namespace: str
+    service_account: str
+
+    def __str__(self) -> str:
+        return f"spiffe://{self.principal}"
+
+    @property
+    def principal(self) -> str:
+        """The identity as authorization policies write it: the SPIFFE id without its scheme."""
+        return f"{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+
+
+def parse_identity(text: str) -> Identity | None:
+    """Take a SPIFFE id apart; None when it is no id of a service account, or not a well-formed one."""
+    match = _SPIFFE.fullmatch(text)
+    if match is None or len(text) > _LONGEST_SPIFFE_ID or not is_trust_domain(match[1]):
+        return None
+    return None if {match[2], match[3]} & {".", ".."} else Identity(match[1], match[2], match[3])
+
+
+def is_trust_domain(text: str) -> bool:
+    """Tell whether a text can be a trust domain: lower-case letters, digits, dots, dashes, underscores; at most 255."""
+    return _TRUST_DOMAIN.fullmatch(text) is not None and ".." not in text
+
+
+CERTIFICATE_DOMAIN: Final = "lateen.internal"
+CONTROL_PLANE_NAMESPACE: Final = "istio-system"
+CONTROL_PLANE_ACCOUNT: Final = "istiod"
+CONTROL_PLANE_HOST: Final = "istiod.istio-system.svc"
+OWNER_ACCOUNT: Final = "lateen-owner"
+OWNER_HOST: Final = f"owner.{CERTIFICATE_DOMAIN}"
+"""Who the control plane is, and who may ask its API. The hosts are in their certificates and in nobody else's, so that
+a workload which runs as one of these accounts is still neither of them."""
+_INSTANCE_SUFFIX: Final = f".pod.{CERTIFICATE_DOMAIN}"
+_PEER_SUFFIX: Final = f".peer.{CERTIFICATE_DOMAIN}"
+UNKNOWN: Final = "unknown"
+_ESCAPED: Final = re.compile(rb"[^a-z0-9-]|-(?![a-z0-9])|^-")
+_ESCAPE: Final = re.compile(rb"--([0-9a-f]{2})")
+
+
+def instance_name(workload: str, namespace: str) -> str:
+    """Compose the DNS name by which a certificate says which workload instance holds it."""
+    return f"{workload}.{namespace}{_INSTANCE_SUFFIX}"
+
+
+def parse_instance_name(name: str) -> tuple[str, str] | None:
+    """Return the workload and namespace in a certificate's DNS name; None for names of another form."""
+    workload, _, namespace = name.removesuffix(_INSTANCE_SUFFIX).rpartition(".")
+    return (workload, namespace) if name.endswith(_INSTANCE_SUFFIX) and workload and namespace else None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerName:
+    """What a certificate attests about its holder for telemetry; a part that is not known is `unknown`."""
+
+    workload: str
+    app: str = UNKNOWN
+    version: str = UNKNOWN
+
+    def __str__(self) -> str:
+        parts = (_label(part or UNKNOWN) for part in (self.workload, self.app, self.version))
+        return ".".join(parts) + _PEER_SUFFIX
+
+
+def parse_peer_name(name: str) -> PeerName | None:
+    """Take a certificate's attested DNS name apart; None for names of another form."""
+    labels = name.removesuffix(_PEER_SUFFIX).split(".")
+    if not name.endswith(_PEER_SUFFIX) or len(labels) != 3 or not all(labels):
+        return None
+    parts = [_unlabel(label) for label in labels]
+    found = PeerName(*parts)
+    return found if str(found) == name else None
+
+
+def _label(text: str) -> str:
+    """Write any text with the characters of a DNS label: others become `--` and two digits for each byte.
+
+    Ordinary names stay as they are. The length is not cut: such a name is read in certificates, never looked up.
+    """
+    return _ESCAPED.sub(lambda found: b"--%02x" % found[0][0], text.encode()).decode()
+
+
+def _unlabel(label: str) -> str:
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), label.encode()).decode(errors="replace")

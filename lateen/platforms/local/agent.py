@@ -26,6 +26,7 @@ from lateen.platforms.local.container_life import Processes
 from lateen.platforms.local.containers import Ground
 from lateen.platforms.local.environment import Sources
 from lateen.platforms.local.envoy_process import Bootstrap, EnvoyProgram
+from lateen.platforms.local.identities import Identities
 from lateen.platforms.local.injection import Injection, takes_all
 from lateen.platforms.local.notices import notices_of
 from lateen.platforms.local.pod_addresses import next_address
@@ -70,6 +71,7 @@ class AgentSettings:
     directory: Path
     bootstrap: Bootstrap
     envoy: EnvoyProgram
+    identities: Identities | None = None
     ground: Ground = field(default_factory=Ground)
     host_address: str = HOST_ADDRESS
     probe_source: str = PROBE_SOURCE
@@ -107,6 +109,7 @@ class Agent:
             directory=settings.directory,
             sources=self._sources,
             contents=lambda namespace: contents_of(self._mesh.config, namespace),
+            identities=settings.identities,
         )
         self._lives: dict[WorkloadKey, PodLife] = {}
         self._reported: dict[WorkloadKey, Workload] = {}

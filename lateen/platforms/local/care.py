@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from lateen.platforms.local.envoy_process import (
     EnvoyProgram,
 )
 from lateen.platforms.local.health import Health, ProbeKind, Thresholds, begin
+from lateen.platforms.local.identities import Identities
 from lateen.platforms.local.pods import PodDesign
 from lateen.platforms.local.protocol import Mount, ProcessSpec
 from lateen.platforms.local.report import ContainerKind
@@ -40,7 +42,10 @@ _PROXY_START: Final = Thresholds(period=0.5, timeout=1.0, once=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What all pods of this machine share. `directory` is the mesh's run directory."""
+    """What all pods of this machine share. `directory` is the mesh's run directory.
+
+    Without `identities` no proxy gets credentials.
+    """
 
     processes: Processes
     prober: probes.Prober
@@ -50,6 +55,7 @@ class Machine:
     directory: Path
     sources: Callable[[str], Sources]
     contents: Callable[[str], Contents]
+    identities: Identities | None = None
 
 
 class PodCare:
@@ -58,6 +64,7 @@ class PodCare:
     def __init__(self, design: PodDesign, machine: Machine) -> None:
         self.directory = machine.directory / "w" / design.sandbox
         self.admin_socket = self.directory / "admin.sock"
+        self._sds_socket = self.directory / "sds.sock"
         self.admin = AdminClient(self.admin_socket)
         self.holder_pid: int | None = None
         self._design = design
@@ -138,10 +145,22 @@ class PodCare:
             service_account=self._design.spec.account,
             locality=locality,
             xds_socket=str(self._machine.directory / "xds.sock"),
+            sds_socket=str(self._sds_socket),
             admin_socket=str(self.admin_socket),
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))
+
+    async def admit(self) -> None:
+        """Have the proxy get the credentials of its workload."""
+        if self._machine.identities is not None:
+            name = str(self._design.key)
+            await self._machine.identities.admit(name, partial(pods.attested, self._design), self._sds_socket)
+
+    async def dismiss(self) -> None:
+        """Forget the workload's credentials."""
+        if self._machine.identities is not None:
+            await self._machine.identities.dismiss(str(self._design.key))
 
     def _policy(self, container: Container, kind: ContainerKind) -> str:
         """Give the restart policy: an init container runs until it succeeds, except where nothing is restarted."""

@@ -15,6 +15,7 @@ from lateen.model.workload import Locality, WorkloadKey
 PROCESS_NAME: Final = "istio-proxy"
 # How long Envoy goes on with old connections after it was asked to drain, and how long we wait for requests to end.
 DRAIN_SECONDS: Final = 5
+LOG_FLUSH_MILLISECONDS: Final = 500
 # What a sidecar passes on to its application, and what a gateway passes on to the mesh.
 _REQUESTS: Final = {
     Role.SIDECAR: re.compile(r"^cluster\.inbound\|.*\.upstream_rq_active: (\d+)$", re.MULTILINE),
@@ -26,7 +27,7 @@ _ASKING_AGAIN_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapRequest:
-    """What an Envoy's bootstrap depends on. `xds_socket` and `admin_socket` are paths of unix sockets."""
+    """What an Envoy's bootstrap depends on. Sockets are paths of unix sockets."""
 
     key: WorkloadKey
     role: Role
@@ -36,6 +37,7 @@ class BootstrapRequest:
     service_account: str
     locality: Locality
     xds_socket: str
+    sds_socket: str
     admin_socket: str
 
 
@@ -56,6 +58,7 @@ class EnvoyProgram:
         return (
             *(self.binary, "--config-path", str(bootstrap)),
             *("--concurrency", str(self.concurrency), "--disable-hot-restart", "--log-level", self.log_level),
+            *("--file-flush-interval-msec", str(LOG_FLUSH_MILLISECONDS)),
             *("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
         )
 

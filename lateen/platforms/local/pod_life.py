@@ -104,12 +104,13 @@ class PodLife:
         design = self.design
         apps = self._apps or ((self._proxy,) if self._proxy else ())
         containers = tuple(life.row for life in self._lives())
+        app, version = pods.app_and_version(design.labels)
         status, reason = pod_status(containers, stopping=self.stopping, problem=self._problem)
         return WorkloadRow(
             namespace=design.namespace,
             name=design.name,
-            app=design.labels.get("app") or design.labels.get("app.kubernetes.io/name", ""),
-            version=design.labels.get("version") or design.labels.get("app.kubernetes.io/version", ""),
+            app=app,
+            version=version,
             address=design.address,
             ready=f"{sum(life.ready for life in apps)}/{len(apps)}",
             is_ready=self.ready,
@@ -166,6 +167,7 @@ class PodLife:
             await self._end(life, deadline)
         if self._proxy is not None:
             await self._proxy.stop(PROXY_GRACE_SECONDS)
+            await self._care.dismiss()
         await self.abandon()
         with contextlib.suppress(Refused):
             await self._machine.processes.delete_sandbox(self.design.sandbox, PROXY_GRACE_SECONDS)
@@ -222,6 +224,7 @@ class PodLife:
         self._missing = missing
 
     async def _bring_up_proxy(self, proxy: ContainerLife, role: Role) -> None:
+        await self._care.admit()
         self._care.write_bootstrap(role, self.workload.locality)
         self._spawn(proxy.run())
         try:

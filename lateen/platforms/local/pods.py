@@ -22,7 +22,9 @@ from lateen.api.core.service import TransportProtocol
 from lateen.api.core.volume import ClaimVolume, Volume
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
+from lateen.auth.attestation import Attested
 from lateen.model.workload import Locality, Workload, WorkloadKey
+from lateen.names import Identity
 from lateen.platforms.local import links
 from lateen.platforms.local.containers import is_proxy
 from lateen.platforms.local.environment import PodFacts
@@ -194,6 +196,18 @@ def workload(design: PodDesign, *, ready: bool, proxied: bool) -> Workload:
         hostname=design.hostname if design.spec.hostname or design.service_name else "",
         subdomain=design.subdomain,
     )
+
+
+def attested(design: PodDesign, trust_domain: str) -> Attested:
+    """Say who a pod is, as the agent knows that made it. Raises `ProtocolError` for names that no certificate has."""
+    app, version = app_and_version(design.labels)
+    return Attested(Identity(trust_domain, design.namespace, design.spec.account), design.name, app, version)
+
+
+def app_and_version(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Read what a pod is an instance of, by Istio's labels or Kubernetes' own; empty where it does not say."""
+    app = labels.get("app") or labels.get("app.kubernetes.io/name", "")
+    return app, labels.get("version") or labels.get("app.kubernetes.io/version", "")
 
 
 def named_ports(design: PodDesign) -> dict[str, int]:
