@@ -28,6 +28,10 @@ from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.networking.workload_group import WorkloadGroup
+from lateen.api.security.authorization_policy import AuthorizationPolicy
+from lateen.api.security.oidc_login import OidcLogin
+from lateen.api.security.peer_authentication import PeerAuthentication
+from lateen.api.security.request_authentication import RequestAuthentication
 from lateen.api.structs import Struct
 
 
@@ -76,6 +80,8 @@ class Kind:
 
 _NETWORKING: Final = "networking.istio.io"
 _ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
+_SECURITY: Final = "security.istio.io"
+_SECURITY_VERSIONS: Final = ("v1", "v1beta1")
 
 KINDS: Final = (
     Kind("Namespace", "namespaces", Namespace, short_names=("ns",), namespaced=False, name_is_label=True),
@@ -100,6 +106,12 @@ KINDS: Final = (
     Kind("Sidecar", "sidecars", Sidecar, _NETWORKING, _ISTIO_VERSIONS, (), Effect.PARTIAL),
     Kind("ProxyConfig", "proxyconfigs", ProxyConfig, _NETWORKING, _ISTIO_VERSIONS, (), Effect.NONE_YET),
     Kind("EnvoyFilter", "envoyfilters", EnvoyFilter, _NETWORKING, _ISTIO_VERSIONS, (), Effect.NONE_YET),
+    Kind("PeerAuthentication", "peerauthentications", PeerAuthentication, _SECURITY, _SECURITY_VERSIONS, ("pa",)),
+    Kind(
+        "RequestAuthentication", "requestauthentications", RequestAuthentication, _SECURITY, _SECURITY_VERSIONS, ("ra",)
+    ),
+    Kind("AuthorizationPolicy", "authorizationpolicies", AuthorizationPolicy, _SECURITY, _SECURITY_VERSIONS, ("ap",)),
+    Kind("OidcLogin", "oidclogins", OidcLogin, "lateen.dev"),
     Kind("MeshConfig", "meshconfigs", MeshConfig, "mesh.istio.io", ("v1alpha1",), effect=Effect.PARTIAL),
 )
 """Every kind that Lateen accepts."""

@@ -108,6 +108,19 @@ REFUSED = [
             "spec: must have at least one rule in http, tls or tcp",
         ],
     ),
+    (
+        "PeerAuthentication",
+        "{mtls: {mode: STRIKT}, portLevelMtls: {web: {mode: STRICT}}}",
+        [
+            "spec.mtls.mode: must be one of UNSET, DISABLE, PERMISSIVE, STRICT, not 'STRIKT'",
+            "spec.portLevelMtls.web: must be a port number, from 1 to 65535, not 'web'",
+        ],
+    ),
+    (
+        "PeerAuthentication",
+        "{mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}",
+        ["spec.portLevelMtls: must come with a selector: ports are those of single workloads"],
+    ),
     ("VirtualService", "[]", ["spec: must be a mapping, not a list"]),
     ("VirtualService", "{hosts: a}", ["spec.hosts: must be a list, not 'a'"]),
     (
@@ -140,6 +153,100 @@ REFUSED = [
         ],
     ),
     ("Gateway", "{servers: [], selector: {a: b}}", ["spec.servers: must have at least 1 entry"]),
+    (
+        "Gateway",
+        "{servers: [{port: {number: 443, name: a, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE}}, "
+        "{port: {number: 444, name: b, protocol: TCP}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: b}}]}",
+        [
+            "spec.servers[0].tls: must have credentialName, or serverCertificate and privateKey, in mode SIMPLE",
+            "spec.servers[1].tls: must not be set for protocol TCP: use TLS",
+        ],
+    ),
+    (
+        "Gateway",
+        "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}, "
+        "{port: {number: 81, name: a, protocol: HTTP}, hosts: ['*']}]}",
+        ["spec.servers[1].port.name: must be unique: port a is already defined"],
+    ),
+    *(
+        (
+            "Gateway",
+            f"{{servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: ['*'], tls: {{{tls}}}}}]}}",
+            [f"spec.servers[0].tls{problem}" for problem in problems],
+        )
+        for tls, problems in (
+            (
+                "mode: SIMPLE, credentialName: a, credentialNames: [b]",
+                [": must take its certificate from one place, not from credentialName and credentialNames"],
+            ),
+            ("mode: SIMPLE, credentialNames: [a, b, c]", [".credentialNames: must have at most 2 entries"]),
+            (
+                "mode: MUTUAL, serverCertificate: /a, privateKey: /b",
+                [".caCertificates: must be set in mode MUTUAL, to verify clients with"],
+            ),
+            ("mode: SIMPLE, serverCertificate: /a", [".privateKey: must be set beside serverCertificate"]),
+            (
+                "mode: MUTUAL, credentialName: a, caCertificates: /b, caCrl: /c",
+                [
+                    ".caCertificates: must not be set beside credentialName: "
+                    "put the authorities into the Secret, or one NAME-cacert",
+                    ".caCrl: must not be set beside credentialName: put the list into the Secret as ca.crl",
+                ],
+            ),
+            (
+                "mode: MUTUAL, credentialName: a, caCertCredentialName: b, insecureSkipVerify: true",
+                [
+                    ".insecureSkipVerify: must not be set beside caCertificates, caCertCredentialName or caCrl, "
+                    "which it would ignore"
+                ],
+            ),
+            (
+                "mode: MUTUAL, credentialName: a, subjectAltNames: [b], insecureSkipVerify: true",
+                [
+                    ".subjectAltNames: must not be set beside insecureSkipVerify: "
+                    "names that nobody vouches for prove nothing"
+                ],
+            ),
+            (
+                "mode: ISTIO_MUTUAL, credentialName: a",
+                [": must have no certificates in mode ISTIO_MUTUAL: the mesh issues them"],
+            ),
+            (
+                "mode: ISTIO_MUTUAL, subjectAltNames: [a]",
+                [".subjectAltNames: must not be set in mode ISTIO_MUTUAL: say in an AuthorizationPolicy who may call"],
+            ),
+            (
+                "mode: SIMPLE, credentialName: a, minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2",
+                [".minProtocolVersion: must not be above maxProtocolVersion TLSV1_2"],
+            ),
+            (
+                "mode: SIMPLE, credentialName: a, maxProtocolVersion: TLSV1_1",
+                [".maxProtocolVersion: must not be below minProtocolVersion, which is TLSV1_2"],
+            ),
+            (
+                "mode: SIMPLE, credentialName: a, cipherSuites: [RC4-MD5]",
+                [
+                    ".cipherSuites: must be cipher suites of TLS 1.2 by OpenSSL's names, "
+                    "like ECDHE-ECDSA-AES256-GCM-SHA384: not 'RC4-MD5'"
+                ],
+            ),
+            (
+                "mode: MUTUAL, credentialName: a, verifyCertificateHash: [b], verifyCertificateSpki: [c]",
+                [
+                    ".verifyCertificateSpki[0]: must be the SHA-256 of a public key in base64, 44 characters, not 'c'",
+                    ".verifyCertificateHash[0]: must be the SHA-256 of a certificate in 64 hexadecimal digits, not 'b'",
+                ],
+            ),
+        )
+    ),
+    (
+        "VirtualService",
+        "{hosts: [a.example, '*.b.example'], tls: [{match: [{sniHosts: [a.example, c.b.example, c.example]}], "
+        "route: [{destination: {host: a}}]}]}",
+        [
+            "spec.tls[0].match[0].sniHosts[2]: must be one of the hosts, or below one that is a wildcard, not 'c.example'",
+        ],
+    ),
     (
         "ServiceEntry",
         "{hosts: ['*.example.com'], resolution: DNS, ports: [{number: 80, name: a}, {number: 80, name: a}]}",

@@ -4,6 +4,8 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 
+from pydantic import Field
+
 from lateen.api.fields import EMPTY_MAP, Bool, FrozenMap, StringMap, is_entry_name
 from lateen.api.structs import Checked, Problem
 
@@ -11,8 +13,8 @@ from lateen.api.structs import Checked, Problem
 class Secret(Checked):
     """Named bytes written as base64, and named texts written plainly, which win over bytes of the same name."""
 
-    data: StringMap = EMPTY_MAP
-    string_data: StringMap = EMPTY_MAP
+    data: StringMap = Field(EMPTY_MAP, repr=False)
+    string_data: StringMap = Field(EMPTY_MAP, repr=False)
     type: str = "Opaque"
     immutable: Bool = False
 

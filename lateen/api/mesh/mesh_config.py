@@ -19,6 +19,7 @@ from lateen.api.fields import (
     PositiveDuration,
     StringMap,
 )
+from lateen.api.mesh.extension_providers import ExtensionProvider
 from lateen.api.networking.destination_rule import (
     Http2Upgrade,
     LocalityLoadBalancing,
@@ -26,6 +27,7 @@ from lateen.api.networking.destination_rule import (
     TrafficPolicy,
     ZoneAwareLoadBalancing,
 )
+from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.sidecar import OutboundTrafficPolicy
 from lateen.api.networking.virtual_service import HttpRetry
 from lateen.api.structs import OpenStruct, Struct
@@ -131,6 +133,14 @@ class ProxyDefaults(OpenStruct):
     zipkin_address: Ignored = None
 
 
+class TlsLimits(Struct):
+    """What the TLS between the mesh's proxies must be at least; without suites and curves Envoy's are used."""
+
+    min_protocol_version: TlsVersion = TlsVersion.TLS_AUTO
+    cipher_suites: tuple[NonEmpty, ...] = ()
+    ecdh_curves: tuple[NonEmpty, ...] = ()
+
+
 class MeshConfig(OpenStruct):
     """Settings of the whole mesh; what is not set is as in Istio."""
 
@@ -148,6 +158,7 @@ class MeshConfig(OpenStruct):
     trust_domain_aliases: tuple[str, ...] = ()
     root_namespace: NonEmpty = "istio-system"
     enable_auto_mtls: Bool = True
+    mesh_mtls: TlsLimits = Field(default_factory=TlsLimits)
     default_http_retry_policy: HttpRetry | None = None
     default_inbound_http_retry_policy: HttpRetry | None = None
     default_traffic_policy: TrafficPolicy | None = None
@@ -155,6 +166,7 @@ class MeshConfig(OpenStruct):
     zone_aware_lb_setting: ZoneAwareLoadBalancing | None = None
     h2_upgrade_policy: Http2Upgrade = Http2Upgrade.DO_NOT_UPGRADE
     path_normalization: PathNormalization = Field(default_factory=PathNormalization)
+    extension_providers: tuple[ExtensionProvider, ...] = ()
     default_service_export_to: tuple[ExportScope, ...] = ()
     default_virtual_service_export_to: tuple[ExportScope, ...] = ()
     default_destination_rule_export_to: tuple[ExportScope, ...] = ()
@@ -170,14 +182,12 @@ class MeshConfig(OpenStruct):
     enable_envoy_access_log_service: Ignored = None
     enable_prometheus_merge: Ignored = None
     enable_tracing: Ignored = None
-    extension_providers: Ignored = None
     hbone_idle_timeout: Ignored = None
     inbound_cluster_stat_name: Ignored = None
     ingress_class: Ignored = None
     ingress_controller_mode: Ignored = None
     ingress_selector: Ignored = None
     ingress_service: Ignored = None
-    mesh_mtls: Ignored = None
     outbound_cluster_stat_name: Ignored = None
     proxy_http_port: Ignored = None
     service_scope_configs: Ignored = None

@@ -1,13 +1,15 @@
 """Gateway: the ports of the proxies at the mesh's edge, the hosts they serve and the TLS they speak."""
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lateen.api.fields import EMPTY_MAP, Bool, Labels, NamespacedHost, NonEmpty, Port, is_address
-from lateen.api.structs import Checked, Problem, Struct
+from lateen.api.networking.tls import CipherSuites
+from lateen.api.structs import Checked, Problem, Struct, alias
 
 
 class ServerProtocol(StrEnum):
@@ -57,12 +59,34 @@ class TlsVersion(StrEnum):
     TLSV1_3 = "TLSV1_3"
 
 
-class TlsCertificate(Struct):
+def _check_certificate_hash(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}", text):
+        raise ValueError(f"must be the SHA-256 of a certificate in 64 hexadecimal digits, not {text!r}")
+    return text
+
+
+def _check_key_hash(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9+/]{43}=", text):
+        raise ValueError(f"must be the SHA-256 of a public key in base64, 44 characters, not {text!r}")
+    return text
+
+
+class TlsCertificate(Checked):
     """A certificate with its key, as files of the gateway."""
 
     server_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.server_certificate:
+            yield Problem("must be set: the file of a certificate", "serverCertificate")
+        if not self.private_key:
+            yield Problem("must be set beside serverCertificate", "privateKey")
+
+
+Fingerprint = Annotated[str, AfterValidator(_check_certificate_hash)]
+KeyHash = Annotated[str, AfterValidator(_check_key_hash)]
 
 
 class ServerTls(Checked):
@@ -78,15 +102,37 @@ class ServerTls(Checked):
     credential_names: Annotated[tuple[NonEmpty, ...], Field(max_length=2)] = ()
     ca_cert_credential_name: str = ""
     tls_certificates: Annotated[tuple[TlsCertificate, ...], Field(max_length=2)] = ()
-    subject_alt_names: tuple[str, ...] = ()
-    verify_certificate_spki: tuple[str, ...] = ()
-    verify_certificate_hash: tuple[str, ...] = ()
+    subject_alt_names: tuple[NonEmpty, ...] = ()
+    verify_certificate_spki: tuple[KeyHash, ...] = ()
+    verify_certificate_hash: tuple[Fingerprint, ...] = ()
     min_protocol_version: TlsVersion = TlsVersion.TLS_AUTO
     max_protocol_version: TlsVersion = TlsVersion.TLS_AUTO
-    cipher_suites: tuple[str, ...] = ()
+    cipher_suites: CipherSuites = ()
     insecure_skip_verify: Bool | None = None
 
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The Secrets with the server's certificates."""
+        return (self.credential_name,) if self.credential_name else self.credential_names
+
+    @property
+    def asks_for_certificate(self) -> bool:
+        """True where clients may or must show a certificate that is verified here."""
+        return self.mode in (ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
+
     def problems(self) -> Iterator[Problem]:
+        yield from self._source_problems()
+        if self.asks_for_certificate:
+            yield from self._client_problems()
+        lowest, highest = _limit(self.min_protocol_version, TlsVersion.TLSV1_2), self.max_protocol_version
+        if highest is not TlsVersion.TLS_AUTO and lowest > highest:
+            if self.min_protocol_version is TlsVersion.TLS_AUTO:
+                yield Problem(f"must not be below minProtocolVersion, which is {lowest}", "maxProtocolVersion")
+            else:
+                yield Problem(f"must not be above maxProtocolVersion {highest}", "minProtocolVersion")
+
+    def _source_problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with where the server's certificate comes from."""
         sources = [
             name
             for name, given in (
@@ -101,20 +147,57 @@ class ServerTls(Checked):
             yield Problem(f"must take its certificate from one place, not from {' and '.join(sources)}")
         if self.mode is ServerTlsMode.ISTIO_MUTUAL and (sources or self.private_key or self.ca_certificates):
             yield Problem("must have no certificates in mode ISTIO_MUTUAL: the mesh issues them")
+        if self.mode is ServerTlsMode.ISTIO_MUTUAL:
+            yield from self._mesh_problems()
         if self.mode in _TERMINATING and not sources:
             yield Problem(f"must have credentialName, or serverCertificate and privateKey, in mode {self.mode}")
         if self.server_certificate and not self.private_key:
             yield Problem("must be set beside serverCertificate", "privateKey")
-        if self.mode is ServerTlsMode.MUTUAL and self.server_certificate and not self.ca_certificates:
-            yield Problem("must be set in mode MUTUAL, to verify clients with", "caCertificates")
-        if (
-            TlsVersion.TLS_AUTO not in (lowest := self.min_protocol_version, highest := self.max_protocol_version)
-            and lowest > highest
-        ):
-            yield Problem(f"must not be above maxProtocolVersion {highest}", "minProtocolVersion")
+        if self.private_key and not self.server_certificate:
+            yield Problem("must be set beside privateKey", "serverCertificate")
+
+    def _mesh_problems(self) -> Iterator[Problem]:
+        """Yield what cannot be asked of clients that show the mesh's certificates."""
+        for name in ("subject_alt_names", "verify_certificate_spki", "verify_certificate_hash", "insecure_skip_verify"):
+            if getattr(self, name):
+                yield Problem(
+                    "must not be set in mode ISTIO_MUTUAL: say in an AuthorizationPolicy who may call", alias(name)
+                )
+
+    def _client_problems(self) -> Iterator[Problem]:
+        """Yield what is missing, or of no use, for verifying clients."""
+        authorities = [self.ca_certificates, self.ca_cert_credential_name]
+        authorities += [one.ca_certificates for one in self.tls_certificates]
+        has_files = bool(self.server_certificate or self.tls_certificates)
+        if self.insecure_skip_verify:
+            if self.ca_certificates or self.ca_cert_credential_name or self.ca_crl:
+                yield Problem(
+                    "must not be set beside caCertificates, caCertCredentialName or caCrl, which it would ignore",
+                    "insecureSkipVerify",
+                )
+            if self.subject_alt_names:
+                yield Problem(
+                    "must not be set beside insecureSkipVerify: names that nobody vouches for prove nothing",
+                    "subjectAltNames",
+                )
+        elif has_files and not any(authorities):
+            yield Problem(f"must be set in mode {self.mode}, to verify clients with", "caCertificates")
+        if self.ca_certificates and self.ca_cert_credential_name:
+            yield Problem("must not be set beside caCertificates: choose one of both", "caCertCredentialName")
+        if self.ca_certificates and self.credentials:
+            yield Problem(
+                "must not be set beside credentialName: put the authorities into the Secret, or one NAME-cacert",
+                "caCertificates",
+            )
+        if self.ca_crl and (self.credentials or self.ca_cert_credential_name):
+            yield Problem("must not be set beside credentialName: put the list into the Secret as ca.crl", "caCrl")
 
 
 _TERMINATING = (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
+
+
+def _limit(written: TlsVersion, otherwise: TlsVersion) -> TlsVersion:
+    return otherwise if written is TlsVersion.TLS_AUTO else written
 
 
 _PLAIN = (ServerProtocol.HTTP, ServerProtocol.HTTP2, ServerProtocol.GRPC)
@@ -134,6 +217,8 @@ class Server(Checked):
         protocol = self.port.protocol
         if self.bind and not is_address(self.bind) and not self.bind.startswith("unix://"):
             yield Problem(f"must be an IP address or unix:///path, not {self.bind!r}", "bind")
+        if protocol in (ServerProtocol.TCP, ServerProtocol.MONGO) and self.tls is not None:
+            yield Problem(f"must not be set for protocol {protocol}: use TLS", "tls")
         if protocol in (ServerProtocol.HTTPS, ServerProtocol.TLS) and self.tls is None:
             yield Problem(f"must be set for protocol {protocol}", "tls")
         if protocol is ServerProtocol.HTTPS and self.tls is not None and self.tls.https_redirect:
@@ -151,6 +236,10 @@ class Gateway(Checked):
     selector: Labels = EMPTY_MAP
 
     def problems(self) -> Iterator[Problem]:
+        ports = [server.port.name for server in self.servers]
+        for position, name in enumerate(ports):
+            if name in ports[:position]:
+                yield Problem(f"must be unique: port {name} is already defined", f"servers[{position}].port.name")
         names = [server.name for server in self.servers]
         for position, name in enumerate(names):
             if name and name in names[:position]:

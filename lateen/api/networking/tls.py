@@ -2,9 +2,44 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from lateen.api.fields import Bool
 from lateen.api.structs import Checked, Problem
+
+CIPHER_SUITES: Final = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+    "AES256-SHA",
+    "AES128-SHA",
+)
+"""The names, as OpenSSL has them, of the suites up to TLS 1.2 that proxies know; those of TLS 1.3 cannot be chosen."""
+
+
+def _check_cipher_suites(suites: tuple[str, ...]) -> tuple[str, ...]:
+    for position, suite in enumerate(suites):
+        if suite not in CIPHER_SUITES:
+            raise ValueError(
+                f"must be cipher suites of TLS 1.2 by OpenSSL's names, like {CIPHER_SUITES[0]}: not {suite!r}"
+            )
+        if suite in suites[:position]:
+            raise ValueError(f"must not name {suite} twice")
+    return suites
+
+
+CipherSuites = Annotated[tuple[str, ...], AfterValidator(_check_cipher_suites)]
 
 
 class ClientTlsMode(StrEnum):

@@ -448,10 +448,23 @@ class VirtualService(Checked):
                 yield Problem(f"must be a gateway as name or namespace/name, not {gateway!r}", f"gateways[{position}]")
         if not (self.http or self.tls or self.tcp):
             yield Problem("must have at least one rule in http, tls or tcp")
+        if self.hosts:
+            yield from self._server_name_problems()
         if not self.hosts:
             yield from self._delegate_problems()
         elif "*" in self.hosts and (not self.gateways or MESH_GATEWAY in self.gateways):
             yield Problem("must not be * for the sidecars: name the hosts, or name a gateway in gateways", "hosts")
+
+    def _server_name_problems(self) -> Iterator[Problem]:
+        """Yield the server names of tls rules that are none of the hosts: the rule is for others than it says."""
+        for place, rule in enumerate(self.tls):
+            for position, condition in enumerate(rule.match):
+                for number, name in enumerate(condition.sni_hosts):
+                    if not any(_covers(host, name) for host in self.hosts):
+                        yield Problem(
+                            f"must be one of the hosts, or below one that is a wildcard, not {name!r}",
+                            f"tls[{place}].match[{position}].sniHosts[{number}]",
+                        )
 
     def _delegate_problems(self) -> Iterator[Problem]:
         """Yield what a VirtualService without hosts, which only another one's `delegate` reaches, must not have."""
@@ -467,6 +480,10 @@ class VirtualService(Checked):
                     "must not delegate again: a delegate (a VirtualService without hosts) routes",
                     f"http[{position}].delegate",
                 )
+
+
+def _covers(host: str, name: str) -> bool:
+    return name.endswith(host[1:]) if host.startswith("*") else name == host
 
 
 def _weight_problems(route: tuple[HttpRouteDestination, ...] | tuple[RouteDestination, ...]) -> Iterator[Problem]:

@@ -1,0 +1,1 @@
+"""The kinds of `security.istio.io`: who is who, and who may call whom."""
