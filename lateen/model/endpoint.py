@@ -17,7 +17,10 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address:port behind a service's port. `address` is an IP, a DNS name (resolution DNS) or `unix://path`."""
+    """One address:port behind a service's port. `address` is an IP, a DNS name (resolution DNS) or `unix://path`.
+
+    `tls` tells whether it takes connections with the mesh's mutual TLS.
+    """
 
     address: str
     port: int
@@ -30,6 +33,7 @@ class Endpoint:
     weight: int = 1
     health: Health = Health.HEALTHY
     proxied: bool = False
+    tls: bool = False
 
 
 def select(endpoints: tuple[Endpoint, ...], labels: Mapping[str, str]) -> tuple[Endpoint, ...]:

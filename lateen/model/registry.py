@@ -1,15 +1,17 @@
-"""Which endpoints are behind each port of each service."""
+"""What is behind each service: the endpoints of its ports, and who serves them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from lateen import names
 from lateen.api.discovery.endpoint_slice import SERVICE_LABEL, EndpointSlice
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.objects import ConfigObject
 from lateen.model.endpoint import Endpoint, Health
-from lateen.model.service import Resolution, Service
-from lateen.model.services import endpoint_of_entry
+from lateen.model.peers import PeerMode, PeerModes, PeerPolicies
+from lateen.model.service import Resolution, Service, ServicePort
+from lateen.model.services import TLS_LABEL, endpoint_of_entry
 from lateen.model.workload import Locality, Workload
 from lateen.model.workloads import Workloads
 
@@ -46,19 +48,71 @@ def written_endpoints(
     )
 
 
-def endpoints_of(
-    service: Service, workloads: Workloads, written: Written
-) -> Iterator[tuple[PortKey, tuple[Endpoint, ...]]]:
-    """Yield the endpoints of each port of a service, sorted, so that equal sets are equal values."""
-    members = _members(service, workloads)
-    static = dict(service.static_endpoints)
-    for port in service.ports:
-        found = [*static.get(port.number, ()), *_of_workloads(members, port.target, service.includes_unready)]
-        if service.selector:
-            found += _of_entries(service, port.name, port.target, written)
-        if not service.selector:
-            found += _of_slices(service, port.name, written)
-        yield PortKey(service.host, port.number), tuple(sorted(found, key=_order))
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All that endpoints are derived from. `trust_domains` are the mesh's own and its aliases."""
+
+    workloads: Workloads
+    written: Written
+    peers: PeerPolicies
+    trust_domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What is behind a service: the endpoints of each port, sorted, so that equal sets are equal values, and who.
+
+    `accounts` and `tls_ports` are as in `Service`; they count workloads that are not ready too, so that they change
+    with what is deployed and not with what is up at the moment.
+    """
+
+    endpoints: Mapping[PortKey, tuple[Endpoint, ...]]
+    accounts: tuple[str, ...]
+    tls_ports: tuple[int, ...]
+
+
+def backing_of(service: Service, sources: Sources) -> Backing:
+    """Find what is behind a service."""
+    members = _members(service, sources)
+    found = {port.number: tuple(_candidates(service, port, members, sources)) for port in service.ports}
+    return Backing(
+        {PortKey(service.host, number): _usable(service, candidates) for number, candidates in found.items()},
+        _accounts(service, found.values(), sources.trust_domains),
+        tuple(number for number, candidates in found.items() if candidates and all(one.tls for one in candidates)),
+    )
+
+
+def _candidates(
+    service: Service, port: ServicePort, members: list[tuple[Workload, PeerModes]], sources: Sources
+) -> Iterator[Endpoint]:
+    """Yield all endpoints of a port, ready or not."""
+    yield from dict(service.static_endpoints).get(port.number, ())
+    yield from _of_workloads(members, port.target)
+    if service.selector:
+        yield from _of_entries(service, port.name, port.target, sources)
+    else:
+        yield from _of_slices(service, port.name, sources.written)
+
+
+def _usable(service: Service, candidates: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    ready = (one for one in candidates if one.health is Health.HEALTHY or service.includes_unready)
+    return tuple(sorted(ready, key=_order))
+
+
+def _accounts(
+    service: Service, candidates: Iterable[Iterable[Endpoint]], trust_domains: tuple[str, ...]
+) -> tuple[str, ...]:
+    """List who may serve: the endpoints' accounts in each of the trust domains, and the names that users wrote."""
+    who = {
+        (one.namespace or service.namespace, one.service_account)
+        for of_port in candidates
+        for one in of_port
+        if one.service_account
+    }
+    spiffe_ids = {
+        str(names.Identity(domain, namespace, account)) for namespace, account in who for domain in trust_domains
+    }
+    return tuple(sorted(spiffe_ids | set(service.subject_alt_names)))
 
 
 def selects(selector: tuple[tuple[str, str], ...], labels: Mapping[str, str]) -> bool:
@@ -70,16 +124,25 @@ def _order(endpoint: Endpoint) -> tuple[str, int]:
     return endpoint.address, endpoint.port
 
 
-def _members(service: Service, workloads: Workloads) -> list[Workload]:
+def _members(service: Service, sources: Sources) -> list[tuple[Workload, PeerModes]]:
+    """List the workloads that a service selects, each with what it takes from others."""
     if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
         return []
-    return list(workloads.selected(service.namespace, service.selector))
+    selected = sources.workloads.selected(service.namespace, service.selector)
+    return [(workload, sources.peers.of(service.namespace, workload.labels)) for workload in selected]
 
 
-def _of_workloads(members: list[Workload], target: int | str, includes_unready: bool) -> Iterator[Endpoint]:
-    for workload in members:
+def _takes_tls(workload: Workload, modes: PeerModes, port: int) -> bool:
+    """Tell whether a workload's proxy takes the mesh's TLS on a port."""
+    if not workload.proxied or workload.labels.get(TLS_LABEL) == "disabled":
+        return False
+    return modes.of(port) is not PeerMode.DISABLE
+
+
+def _of_workloads(members: list[tuple[Workload, PeerModes]], target: int | str) -> Iterator[Endpoint]:
+    for workload, modes in members:
         port = target if isinstance(target, int) else workload.ports.get(target)
-        if port is not None and (workload.ready or includes_unready):
+        if port is not None:
             yield Endpoint(
                 address=workload.address,
                 port=port,
@@ -92,15 +155,18 @@ def _of_workloads(members: list[Workload], target: int | str, includes_unready: 
                 weight=workload.weight,
                 health=Health.HEALTHY if workload.ready else Health.UNHEALTHY,
                 proxied=workload.proxied,
+                tls=_takes_tls(workload, modes, port),
             )
 
 
-def _of_entries(service: Service, port_name: str, target: int | str, written: Written) -> Iterator[Endpoint]:
-    for item in written.entries.get(service.namespace, ()):
+def _of_entries(service: Service, port_name: str, target: int | str, sources: Sources) -> Iterator[Endpoint]:
+    for item in sources.written.entries.get(service.namespace, ()):
         if selects(service.selector, item.spec.labels):
             port = item.spec.ports.get(port_name, target if isinstance(target, int) else 0)
             if port:
-                yield endpoint_of_entry(item.spec, port, item.key.name, item.key.namespace)
+                found = endpoint_of_entry(item.spec, port, item.key.name, item.key.namespace)
+                is_off = sources.peers.of(service.namespace, found.labels).of(port) is PeerMode.DISABLE
+                yield replace(found, tls=False) if found.tls and is_off else found
 
 
 def _of_slices(service: Service, port_name: str, written: Written) -> Iterator[Endpoint]:
@@ -110,12 +176,11 @@ def _of_slices(service: Service, port_name: str, written: Written) -> Iterator[E
             continue
         for entry in item.spec.endpoints:
             is_ready = entry.conditions.ready
-            if is_ready or service.includes_unready:
-                for address in entry.addresses:
-                    yield Endpoint(
-                        address=address,
-                        port=number,
-                        namespace=item.key.namespace,
-                        locality=Locality(zone=entry.zone),
-                        health=Health.HEALTHY if is_ready else Health.UNHEALTHY,
-                    )
+            for address in entry.addresses:
+                yield Endpoint(
+                    address=address,
+                    port=number,
+                    namespace=item.key.namespace,
+                    locality=Locality(zone=entry.zone),
+                    health=Health.HEALTHY if is_ready else Health.UNHEALTHY,
+                )

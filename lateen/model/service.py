@@ -40,6 +40,8 @@ class Service:
     `selector` picks workloads of `namespace`; empty means that endpoints come from elsewhere.
     `static_endpoints` are those written in a ServiceEntry, port by port number of the service.
     `export_to` holds namespaces, `*` for all. `alias_of` is the host that an ExternalName Service stands for.
+    `accounts` are the SPIFFE ids of those who may serve it: the accounts of its workloads, ready or not.
+    `tls_ports` are its ports on which all of its workloads take the mesh's mutual TLS.
     """
 
     host: str
@@ -56,6 +58,8 @@ class Service:
     includes_unready: bool = False
     alias_of: str = ""
     subject_alt_names: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    tls_ports: tuple[int, ...] = ()
 
     def port(self, number: int) -> ServicePort | None:
         """Find a port by its number."""

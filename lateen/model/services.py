@@ -16,6 +16,8 @@ from lateen.model.service import Resolution, Service, ServicePort
 from lateen.model.workload import Locality
 
 EXPORT_ANNOTATION: Final = "networking.istio.io/exportTo"
+TLS_LABEL: Final = "security.istio.io/tlsMode"
+"""The label by which endpoints that are no workloads of ours say that they take the mesh's TLS: `istio`."""
 _RESOLUTIONS: Final = {
     service_entry.Resolution.NONE: Resolution.PASSTHROUGH,
     service_entry.Resolution.STATIC: Resolution.REGISTRY,
@@ -117,6 +119,7 @@ def endpoint_of_entry(entry: WorkloadEntry, port: int, name: str = "", namespace
         locality=Locality.parse(entry.locality),
         network=entry.network,
         weight=entry.weight or 1,
+        tls=entry.labels.get(TLS_LABEL) == "istio",
     )
 
 

@@ -1,7 +1,7 @@
 """The mesh at one version, and how to get from one version to the next by deriving only what changed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lateen.api.config_set import ConfigSet
@@ -11,10 +11,13 @@ from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.service_entry import ServiceEntry
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.objects import ConfigObject
+from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.api.structs import Struct
 from lateen.model import registry, services
 from lateen.model.endpoint import Endpoint
-from lateen.model.registry import PortKey, Written
+from lateen.model.key_sets import KeySet
+from lateen.model.peers import PeerPolicies, peer_policies
+from lateen.model.registry import Backing, PortKey, Sources, Written
 from lateen.model.service import Service
 from lateen.model.workload import WorkloadKey
 from lateen.model.workloads import Workloads
@@ -24,22 +27,32 @@ _Spec = TypeVar("_Spec", bound=Struct)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that a snapshot is derived from; `addresses` are the virtual addresses given to hosts that wrote none."""
+    """All that a snapshot is derived from; `addresses` are the virtual addresses given to hosts that wrote none.
+
+    `key_sets` are the keys that were fetched, by URL. From `session_key` those of gateways' logins are derived.
+    """
 
     config: ConfigSet
     workloads: Workloads = field(default_factory=Workloads)
     addresses: Mapping[str, str] = field(default_factory=dict)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    key_sets: Mapping[str, KeySet] = field(default_factory=dict)
+    session_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The mesh at one version: what was put in, and what follows from it. `services` are sorted by host."""
+    """The mesh at one version: what was put in, and what follows from it. `services` are sorted by host.
+
+    `declared` are the services as objects describe them, before it is known what is behind them.
+    """
 
     inputs: Inputs
     services: Mapping[str, Service] = field(default_factory=dict)
     endpoints: Mapping[PortKey, tuple[Endpoint, ...]] = field(default_factory=dict)
+    declared: Mapping[str, Service] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
+    peers: PeerPolicies = field(default_factory=PeerPolicies)
 
     @property
     def config(self) -> ConfigSet:
@@ -78,37 +91,73 @@ def next_snapshot(
 
     `touched` names the workloads that came, changed or went since; None means that any may have.
     """
-    known = _services(previous, inputs)
+    declared = _declared(previous, inputs)
     written = _written(previous, inputs.config)
+    peers = _peers(previous, inputs)
     if written is not previous.written or inputs.mesh is not previous.mesh:
-        stale = set(known)
+        stale = set(declared)
     else:
-        stale = _stale_hosts(previous, known, inputs.workloads, touched)
-    endpoints, changed = _endpoints(previous.endpoints, known, stale, inputs.workloads, written)
+        stale = _stale_hosts(previous, declared, inputs.workloads, touched)
+        stale |= _hosts_with_other_peers(previous, declared, peers)
+    sources = Sources(inputs.workloads, written, peers, (inputs.mesh.trust_domain, *inputs.mesh.trust_domain_aliases))
+    fresh = {host: registry.backing_of(declared[host], sources) for host in stale & declared.keys()}
+    known = _services(previous, declared, fresh)
+    endpoints, changed = _endpoints(previous.endpoints, stale, fresh)
     is_config_new = inputs.config is not previous.config or inputs.mesh is not previous.mesh
+    are_keys_new = inputs.key_sets is not previous.inputs.key_sets and inputs.key_sets != previous.inputs.key_sets
     is_dns_new = any(host in known and known[host].headless for host, _ in changed)
-    difference = Difference(is_config_new or known is not previous.services or is_dns_new, changed)
-    return Snapshot(inputs, known, endpoints, written), difference
+    difference = Difference(is_config_new or are_keys_new or known is not previous.services or is_dns_new, changed)
+    return Snapshot(inputs, known, endpoints, declared, written, peers), difference
 
 
-def _services(previous: Snapshot, inputs: Inputs) -> Mapping[str, Service]:
+def _services(
+    previous: Snapshot, declared: Mapping[str, Service], fresh: Mapping[str, Backing]
+) -> Mapping[str, Service]:
+    """Complete the services by who is behind them, which is looked up anew only for the fresh ones."""
+    before = previous.services
+    completed = {
+        host: _kept(before, replace(declared[host], accounts=found.accounts, tls_ports=found.tls_ports))
+        for host, found in fresh.items()
+    }
+    if declared is previous.declared:
+        changed = {host: service for host, service in completed.items() if service is not before[host]}
+        return {**before, **changed} if changed else before
+    return {host: completed.get(host) or before[host] for host in declared}
+
+
+def _declared(previous: Snapshot, inputs: Inputs) -> Mapping[str, Service]:
     """Derive all services, sorted by host; of several objects that claim one host the oldest has it."""
     if _are_same(previous, inputs, ServiceSpec, ServiceEntry) and inputs.addresses == previous.inputs.addresses:
-        return previous.services
+        return previous.declared
     found: dict[str, Service] = {}
     for item in oldest_first(inputs.config.of(ServiceSpec)):
         service = services.of_kubernetes(item, inputs.mesh, inputs.addresses)
-        found.setdefault(service.host, _kept(previous, service))
+        found.setdefault(service.host, _kept(previous.declared, service))
     for entry in oldest_first(inputs.config.of(ServiceEntry)):
         for service in services.of_entry(entry, inputs.mesh, inputs.addresses):
-            found.setdefault(service.host, _kept(previous, service))
+            found.setdefault(service.host, _kept(previous.declared, service))
     return {host: found[host] for host in sorted(found)}
 
 
-def _kept(previous: Snapshot, service: Service) -> Service:
+def _kept(before: Mapping[str, Service], service: Service) -> Service:
     """Prefer the predecessor's object where it is equal, so that identity tells whether a service changed."""
-    before = previous.services.get(service.host)
-    return before if before is not None and before == service else service
+    same = before.get(service.host)
+    return same if same is not None and same == service else service
+
+
+def _peers(previous: Snapshot, inputs: Inputs) -> PeerPolicies:
+    if _are_same(previous, inputs, PeerAuthentication):
+        return previous.peers
+    return peer_policies(oldest_first(inputs.config.of(PeerAuthentication)), inputs.mesh.root_namespace)
+
+
+def _hosts_with_other_peers(previous: Snapshot, declared: Mapping[str, Service], peers: PeerPolicies) -> set[str]:
+    """Find the services of the namespaces for which other PeerAuthentications are written than before."""
+    if peers is previous.peers:
+        return set()
+    namespaces = {service.namespace for service in declared.values()}
+    touched = {name for name in namespaces if not peers.same_in(name, previous.peers)}
+    return {host for host, service in declared.items() if service.namespace in touched}
 
 
 def _written(previous: Snapshot, config: ConfigSet) -> Written:
@@ -133,8 +182,8 @@ def _stale_hosts(
     touched: Iterable[WorkloadKey] | None,
 ) -> set[str]:
     """Find the services whose endpoints may be others than before."""
-    stale = {host for host, service in known.items() if previous.services.get(host) is not service}
-    stale |= previous.services.keys() - known.keys()
+    stale = {host for host, service in known.items() if previous.declared.get(host) is not service}
+    stale |= previous.declared.keys() - known.keys()
     if touched is None:
         before = previous.workloads.by_namespace
         namespaces = {
@@ -158,18 +207,12 @@ def services_of(known: Mapping[str, Service], namespace: str, labels: Mapping[st
 
 
 def _endpoints(
-    before: Mapping[PortKey, tuple[Endpoint, ...]],
-    known: Mapping[str, Service],
-    stale: set[str],
-    workloads: Workloads,
-    written: Written,
+    before: Mapping[PortKey, tuple[Endpoint, ...]], stale: set[str], backings: Mapping[str, Backing]
 ) -> tuple[Mapping[PortKey, tuple[Endpoint, ...]], frozenset[PortKey]]:
-    """Look the endpoints of stale services up again; return all, and which ports really changed."""
+    """Put the endpoints of stale services in place; return all, and which ports really changed."""
     if not stale:
         return before, frozenset()
-    fresh: dict[PortKey, tuple[Endpoint, ...]] = {}
-    for host in stale & known.keys():
-        fresh.update(registry.endpoints_of(known[host], workloads, written))
+    fresh = {key: found for backing in backings.values() for key, found in backing.endpoints.items()}
     gone = {key for key in before if key.host in stale and key not in fresh}
     changed = {key for key, found in fresh.items() if before.get(key) != found}
     if not gone and not changed:

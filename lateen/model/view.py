@@ -1,14 +1,21 @@
 """What one class of proxies may see of the mesh, and nothing else: the plan's only input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from lateen.api.core.secret import Secret
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.destination_rule import DestinationRule
 from lateen.api.networking.gateway import Gateway
 from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject, ObjectKey
+from lateen.api.security.authorization_policy import AuthorizationPolicy
+from lateen.api.security.oidc_login import OidcLogin
+from lateen.api.security.request_authentication import RequestAuthentication
+from lateen.model.key_sets import KeySet
+from lateen.model.peers import ALL_TAKEN, PeerModes
+from lateen.model.policies import Attachment
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.model.service import Service
@@ -40,6 +47,8 @@ class ClassKey:
 
     `labels` holds only those labels of the workload that some object selects by. `gateways` are the Gateways that
     select it, `gateway_ports` maps its Service's ports to target ports, `sidecar` is the Sidecar that scopes it.
+    `peers` is what its workload takes from others; a gateway's open ports decide that themselves. `policies` are the
+    AuthorizationPolicies, RequestAuthentications and OidcLogins that concern it.
     """
 
     role: Role
@@ -51,6 +60,8 @@ class ClassKey:
     labels: tuple[tuple[str, str], ...] = ()
     locality: Locality = Locality()
     network: str = ""
+    peers: PeerModes = ALL_TAKEN
+    policies: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,10 @@ class ProxyView:
     `services` are sorted by host. `virtual_services` are those that apply to the proxy's role (for a sidecar the ones
     of the gateway `mesh`, for a gateway the ones that name one of `gateways`), oldest first. `destination_rules` are
     the visible ones in the order of lookup: the client's namespace, then other namespaces, then the root namespace.
-    `names` is what DNS knows beside the services' own addresses. The parts of `key` can be read from the view.
+    `secrets` are those Secrets of its own namespace that its Gateways and DestinationRules take certificates from.
+    `names` is what DNS knows beside the services' own addresses. `authorization` and `authentication` are the policies
+    of this class, `key_sets` the fetched keys that they verify tokens with. `logins` are the ones that a gateway asks
+    for; the keys of their sessions are derived from `session_key`. The parts of `key` can be read from the view.
     """
 
     key: ClassKey
@@ -70,7 +84,13 @@ class ProxyView:
     destination_rules: tuple[ConfigObject[DestinationRule], ...] = ()
     gateways: tuple[ConfigObject[Gateway], ...] = ()
     sidecar: ConfigObject[Sidecar] | None = None
+    secrets: tuple[ConfigObject[Secret], ...] = ()
     names: tuple[HostAddresses, ...] = ()
+    authorization: tuple[ConfigObject[AuthorizationPolicy], ...] = ()
+    authentication: tuple[ConfigObject[RequestAuthentication], ...] = ()
+    key_sets: tuple[KeySet, ...] = ()
+    logins: tuple[ConfigObject[OidcLogin], ...] = ()
+    session_key: bytes = field(default=b"", repr=False)
     domain: str = "cluster.local"
 
     @property
@@ -97,6 +117,11 @@ class ProxyView:
     def labels(self) -> tuple[tuple[str, str], ...]:
         """Those labels of the workload that some object selects by."""
         return self.key.labels
+
+    @property
+    def peers(self) -> PeerModes:
+        """What the workload takes from others."""
+        return self.key.peers
 
     @property
     def locality(self) -> Locality:

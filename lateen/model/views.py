@@ -1,17 +1,25 @@
 """From a proxy to its class, and from a class to its view; equal views are one object."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import Final
+from typing import Final, TypeVar, cast
 
+from lateen.api.core.secret import Secret
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.destination_rule import DestinationRule
 from lateen.api.networking.gateway import Gateway
 from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import HttpRoute, TcpRoute, TlsRoute, VirtualService
 from lateen.api.objects import ConfigObject, ObjectKey
-from lateen.model import visibility
+from lateen.api.security.attachment import Attached
+from lateen.api.security.authorization_policy import AuthorizationPolicy
+from lateen.api.security.oidc_login import OidcLogin
+from lateen.api.security.request_authentication import RequestAuthentication
+from lateen.model import named_secrets, visibility
 from lateen.model.headless import headless_names
+from lateen.model.key_sets import KeySet
+from lateen.model.peers import ALL_TAKEN
+from lateen.model.policies import Policies, ServedPort
 from lateen.model.proxy import Proxy, Role
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot, oldest_first, services_of
@@ -19,6 +27,7 @@ from lateen.model.view import ClassKey, OwnPort, ProxyView
 
 MESH_GATEWAY: Final = "mesh"
 
+_Policy = TypeVar("_Policy", bound=Attached)
 _VirtualServices = tuple[ConfigObject[VirtualService], ...]
 _DestinationRules = tuple[ConfigObject[DestinationRule], ...]
 
@@ -45,6 +54,7 @@ class Views:
     _by_namespace: dict[str, list[Service]] = field(default_factory=dict)
     _scopes: dict[tuple[str, ObjectKey | None], _Scope] = field(default_factory=dict)
     _public: tuple[Service, ...] = field(init=False)
+    _policies: Policies = field(init=False)
 
     def __post_init__(self, predecessor: "Views | None") -> None:
         config = self.snapshot.config
@@ -53,6 +63,12 @@ class Views:
         self._sidecars = tuple(oldest_first(config.of(Sidecar)))
         self._gateways = {item.key: item for item in oldest_first(config.of(Gateway))}
         self._virtual_services = tuple(oldest_first(config.of(VirtualService)))
+        policies: tuple[ConfigObject[Attached], ...] = (
+            *config.of(AuthorizationPolicy),
+            *config.of(RequestAuthentication),
+            *config.of(OidcLogin),
+        )
+        self._policies = Policies(policies, self.snapshot.mesh.root_namespace)
         self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule))
         for service in self.snapshot.services.values():
             self._by_namespace.setdefault(service.namespace, []).append(service)
@@ -64,22 +80,29 @@ class Views:
         selecting = list(services_of({service.host: service for service in own}, namespace, proxy.labels))
         is_gateway = proxy.role is Role.GATEWAY
         sidecar = None if is_gateway else self._sidecar_of(proxy)
+        gateways = self._gateways_of(proxy) if is_gateway else ()
+        own_ports = () if is_gateway else _own_ports(selecting, proxy)
         return ClassKey(
             role=proxy.role,
             namespace=namespace,
-            own_ports=() if is_gateway else _own_ports(selecting, proxy),
-            gateways=self._gateways_of(proxy) if is_gateway else (),
+            own_ports=own_ports,
+            gateways=gateways,
             gateway_ports=_gateway_ports(selecting, proxy) if is_gateway else (),
             sidecar=sidecar.key if sidecar else None,
             labels=tuple(sorted((k, v) for k, v in proxy.labels.items() if k in self.named_labels)),
             locality=proxy.locality,
             network=proxy.network,
+            peers=ALL_TAKEN if is_gateway else self.snapshot.peers.of(namespace, proxy.labels),
+            policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
         )
 
     def view_for(self, key: ClassKey, previous: ProxyView | None = None) -> ProxyView:
         """Return what a class of proxies may see: `previous` itself when nothing of it changed."""
         sidecar = next((item for item in self._sidecars if item.key == key.sidecar), None)
         scope = self._scope(key.namespace, sidecar)
+        policies = [self._policies.by_key[attached.policy] for attached in key.policies]
+        logins = tuple(_of_kind(policies, OidcLogin)) if key.role is Role.GATEWAY else ()
+        authentication = tuple(_of_kind(policies, RequestAuthentication))
         view = ProxyView(
             key=key,
             mesh=self.snapshot.mesh,
@@ -88,9 +111,41 @@ class Views:
             destination_rules=scope.destination_rules,
             gateways=tuple(self._gateways[name] for name in key.gateways),
             sidecar=sidecar,
+            secrets=self._secrets(key, scope.destination_rules, logins),
             names=() if key.role is Role.GATEWAY else headless_names(self.snapshot, scope.services),
+            authorization=tuple(_of_kind(policies, AuthorizationPolicy)),
+            authentication=authentication,
+            key_sets=self._key_sets(authentication, logins),
+            logins=logins,
+            session_key=self.snapshot.inputs.session_key if logins else b"",
         )
         return previous if previous == view else view
+
+    def _key_sets(
+        self, policies: Iterable[ConfigObject[RequestAuthentication]], logins: Iterable[ConfigObject[OidcLogin]]
+    ) -> tuple[KeySet, ...]:
+        """Return the fetched keys that policies verify tokens with; what was not fetched yet is not there."""
+        urls = dict.fromkeys(rule.keys_url for item in policies for rule in item.spec.jwt_rules)
+        urls.update(dict.fromkeys(item.spec.keys_url for item in logins))
+        known = self.snapshot.inputs.key_sets
+        return tuple(known[url] for url in urls if url in known)
+
+    def _secrets(
+        self, key: ClassKey, rules: _DestinationRules, logins: Iterable[ConfigObject[OidcLogin]]
+    ) -> tuple[ConfigObject[Secret], ...]:
+        """Find the Secrets that a class names, in its own namespace only: nobody is given another namespace's keys.
+
+        A sidecar takes certificates only from rules that are written for its workload alone.
+        """
+        is_gateway = key.role is Role.GATEWAY
+        concerned = (item.spec for item in rules if is_gateway or _selects(item, key))
+        wanted = {
+            *named_secrets.of_gateways(self._gateways[name].spec for name in key.gateways),
+            *named_secrets.of_rules(concerned),
+            *(item.spec.client_secret.name for item in logins),
+        }
+        shelf = self.snapshot.config.shelf(Secret, key.namespace) if wanted else {}
+        return tuple(cast(ConfigObject[Secret], shelf[name]) for name in sorted(wanted & shelf.keys()))
 
     def _sidecar_of(self, proxy: Proxy) -> ConfigObject[Sidecar] | None:
         root = self.snapshot.mesh.root_namespace
@@ -138,6 +193,15 @@ def _own_ports(selecting: Iterable[Service], proxy: Proxy) -> tuple[OwnPort, ...
     return tuple(sorted(found))
 
 
+def _of_kind(policies: Iterable[ConfigObject[Attached]], kind: type[_Policy]) -> Iterator[ConfigObject[_Policy]]:
+    return (cast(ConfigObject[_Policy], item) for item in policies if isinstance(item.spec, kind))
+
+
+def _served(selecting: Iterable[Service], own_ports: Iterable[OwnPort]) -> tuple[ServedPort, ...]:
+    origins = {service.host: service.origin for service in selecting}
+    return tuple(ServedPort(origins[port.host], port.number) for port in own_ports)
+
+
 def _gateway_ports(selecting: Iterable[Service], proxy: Proxy) -> tuple[tuple[int, int], ...]:
     return tuple(sorted({(port.service_port, port.number) for port in _own_ports(selecting, proxy)}))
 
@@ -168,6 +232,16 @@ def _rules_for(namespace: str, rules: Iterable[ConfigObject[DestinationRule]], m
     ]
     rank = {namespace: 0, mesh.root_namespace: 2} if namespace != mesh.root_namespace else {namespace: 0}
     return tuple(sorted(visible, key=lambda item: rank.get(item.namespace, 1)))
+
+
+def _selects(rule: ConfigObject[DestinationRule], key: ClassKey) -> bool:
+    """Tell whether a rule is written for a class's workloads: of its own namespace, by their labels."""
+    selector = rule.spec.workload_selector
+    return (
+        selector is not None
+        and rule.namespace == key.namespace
+        and selector.match_labels.items() <= dict(key.labels).items()
+    )
 
 
 def _labels_named_by(

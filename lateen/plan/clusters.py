@@ -10,7 +10,7 @@ from lateen.model import endpoint
 from lateen.model.endpoint import Endpoint
 from lateen.model.protocol import Protocol
 from lateen.model.service import Resolution, Service, ServicePort
-from lateen.plan import traffic
+from lateen.plan import tls, traffic
 from lateen.plan.defaults import Defaults
 from lateen.plan.directory import Directory, tcp_ports
 from lateen.plan.traffic import HostPolicy, Settings
@@ -94,6 +94,7 @@ def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bo
         endpoints=_endpoints(place) if discovery in _RESOLVED_BY_PROXY else (),
         includes_unready=service.includes_unready,
         follows_client_protocol=follows,
+        tls=tls.towards(service, port, place.subset, settings, discovery, defaults),
         origin=_origin(place, policy),
     )
 

@@ -1,15 +1,16 @@
-"""The tcp rules of VirtualServices: where connections that are not looked into go."""
+"""The tcp and tls rules of VirtualServices: where connections that are not looked into go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from lateen.api.networking.virtual_service import TcpRoute, VirtualService
+from lateen.api.networking.virtual_service import TcpMatch, TcpRoute, TlsMatch, VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.plan import destinations, matches
 from lateen.plan.destinations import Site
 from lateen.plan.diagnostics import Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.matches import Vantage
-from lateen.plan.types import Origin, TcpChain
+from lateen.plan.types import NamedChain, Origin, TcpChain
 
 
 def chain(
@@ -20,21 +21,69 @@ def chain(
         for position, rule in enumerate(item.spec.tcp):
             at = Origin(item.key, f"spec.tcp[{position}]")
             if _holds(rule, vantage, item.namespace, at, notes):
-                targets = destinations.connection_targets(
+                targets, says_tcp = destinations.connection_targets(
                     rule.route, Site(directory, item.namespace, vantage.port, at, notes)
                 )
-                return directory.cache.intern(TcpChain(targets, origin=at))
+                return directory.cache.intern(TcpChain(targets, says_tcp=says_tcp, origin=at))
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """A tls rule that holds here: the server names that it is for, who wrote it, and where it sends connections."""
+
+    names: tuple[str, ...]
+    namespace: str
+    chain: TcpChain
+    origin: Origin
+
+
+def by_server_name(
+    items: Iterable[ConfigObject[VirtualService]], vantage: Vantage, directory: Directory, notes: Notes
+) -> Iterator[NameRule]:
+    """Yield the tls rules that hold here, in order, with those of their server names for which they do."""
+    for item in items:
+        for position, rule in enumerate(item.spec.tls):
+            at = Origin(item.key, f"spec.tls[{position}]")
+            names = dict.fromkeys(
+                name
+                for place, condition in enumerate(rule.match)
+                if _can_hold(condition, vantage, item.namespace, below(at, f"match[{place}]"), notes)
+                for name in condition.sni_hosts
+            )
+            if names:
+                targets, says_tcp = destinations.connection_targets(
+                    rule.route, Site(directory, item.namespace, vantage.port, at, notes)
+                )
+                chain = directory.cache.intern(TcpChain(targets, says_tcp=says_tcp, origin=at))
+                yield NameRule(tuple(names), item.namespace, chain, at)
+
+
+def named_chains(
+    items: Iterable[ConfigObject[VirtualService]], vantage: Vantage, directory: Directory, notes: Notes
+) -> tuple[NamedChain, ...]:
+    """Return the chains of the tls rules that hold here; of several rules for one server name the first acts."""
+    seen: set[str] = set()
+    found = []
+    for rule in by_server_name(items, vantage, directory, notes):
+        fresh = tuple(name for name in rule.names if name not in seen)
+        seen.update(fresh)
+        if fresh:
+            found.append(directory.cache.intern(NamedChain(fresh, rule.chain, origin=rule.origin)))
+    return tuple(found)
 
 
 def _holds(rule: TcpRoute, vantage: Vantage, owner: str, at: Origin, notes: Notes) -> bool:
     if not rule.match:
         return True
-    for position, condition in enumerate(rule.match):
-        if condition.destination_subnets:
-            notes.add(
-                below(at, f"match[{position}].destinationSubnets"), "never matches: subnets are not told apart yet"
-            )
-        elif matches.concerns(condition, vantage, owner):
-            return True
-    return False
+    return any(
+        _can_hold(condition, vantage, owner, below(at, f"match[{position}]"), notes)
+        for position, condition in enumerate(rule.match)
+    )
+
+
+def _can_hold(condition: TcpMatch | TlsMatch, vantage: Vantage, owner: str, at: Origin, notes: Notes) -> bool:
+    if condition.destination_subnets:
+        notes.add(below(at, "destinationSubnets"), "never matches: subnets are not told apart yet")
+        return False
+    return matches.concerns(condition, vantage, owner)

@@ -6,8 +6,9 @@ from typing import Final
 
 from lateen.api.mesh.mesh_config import AccessLogEncoding, MeshConfig
 from lateen.api.networking.destination_rule import ConnectionPool, Http2Upgrade, OutlierDetection, TcpKeepalive
+from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.virtual_service import HttpRetry
-from lateen.plan.types import AccessLog, Keepalive, Retry
+from lateen.plan.types import OWN_DOMAIN, AccessLog, Keepalive, MeshTrust, Retry
 
 SAFE_RETRY: Final = Retry(
     attempts=2,
@@ -32,6 +33,8 @@ class Defaults:
     inbound_retry: Retry = SAFE_INBOUND_RETRY
     root_namespace: str = "istio-system"
     domain: str = "cluster.local"
+    auto_mtls: bool = True
+    trust: MeshTrust = OWN_DOMAIN
 
 
 def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
@@ -47,6 +50,19 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
         inbound_retry=retry(mesh.default_inbound_http_retry_policy, SAFE_INBOUND_RETRY),
         root_namespace=mesh.root_namespace,
         domain=domain,
+        auto_mtls=mesh.enable_auto_mtls,
+        trust=trust(mesh),
+    )
+
+
+def trust(mesh: MeshConfig) -> MeshTrust:
+    """Read whom the mesh's proxies believe; below TLS 1.2 there is nothing."""
+    limits = mesh.mesh_mtls
+    return MeshTrust(
+        domains=(mesh.trust_domain, *mesh.trust_domain_aliases),
+        min_version=TlsVersion.TLSV1_3 if limits.min_protocol_version is TlsVersion.TLSV1_3 else TlsVersion.TLSV1_2,
+        cipher_suites=limits.cipher_suites,
+        curves=limits.ecdh_curves,
     )
 
 

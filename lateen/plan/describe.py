@@ -1,23 +1,37 @@
 """A plan as plain structures that people read: goldens, `explain` and tests. What is as usual is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from lateen import names
+from lateen.model.peers import PeerMode
+from lateen.plan import audit
 from lateen.plan.types import (
+    Access,
+    AccessCondition,
+    AccessRule,
     Chain,
     Cluster,
+    Comparison,
     Forward,
     GatewayListener,
+    Guard,
+    Guards,
     HeaderOperations,
     HttpChain,
     InboundPort,
+    Login,
     MatchKind,
+    MeshTls,
+    MeshTrust,
+    NamedChain,
     NamedMatch,
     Origin,
     OutboundListener,
+    Pattern,
     ProxyPlan,
     Redirect,
     RequestMatch,
@@ -44,10 +58,14 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
             "outbound": {f"{one.address}:{one.port}": listener(one) for one in described.outbound},
             "outbound fallback": described.outbound_fallback and chain(described.outbound_fallback),
             "inbound": {one.port: listener(one) for one in described.inbound},
-            "inbound fallback": described.inbound_fallback and chain(described.inbound_fallback),
+            "inbound fallback": described.inbound_fallback
+            and _with_mode(chain(described.inbound_fallback), described.inbound_mode),
             "gateway": {f"{one.address}:{one.port}": listener(one) for one in described.gateway},
+            "secrets": [one.name for one in described.secrets],
             "routes": {one.name: table(one) for one in described.route_tables},
             "clusters": {one.name: cluster(one) for one in described.clusters},
+            "guards": _guards(described.guards),
+            "paths": _plain(described.paths),
             "dns": {record.host: list(record.addresses) for record in described.dns},
             "access log": _plain(described.access_log),
             "diagnostics": [str(diagnostic) for diagnostic in described.diagnostics],
@@ -57,11 +75,25 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
 
 def listener(described: OutboundListener | InboundPort | GatewayListener) -> Plain:
     """Describe what a listener does with connections."""
-    where = chain(described.chain)
+    if isinstance(described, InboundPort):
+        return _with_mode(chain(described.chain), described.mode)
+    where = {} if described.chain is None else chain(described.chain)
     fallback = described.fallback if isinstance(described, OutboundListener) else None
     if fallback is not None:
-        return {**_as_mapping(where), "else": chain(fallback)}
+        where = {**_as_mapping(where), "else": chain(fallback)}
+    if described.named:
+        by_name = {" ".join(one.server_names) or "*": named_chain(one) for one in described.named}
+        where = {"tls for": by_name, **_as_mapping(where)}
     return where
+
+
+def named_chain(described: NamedChain) -> Plain:
+    """Describe what becomes of TLS for some server names: where it goes, and with what it is ended if it is."""
+    where = chain(described.chain)
+    if described.tls is None:
+        return where
+    ended = "mesh" if isinstance(described.tls, MeshTrust) else _plain(described.tls)
+    return {**_as_mapping(where), "ended with": ended}
 
 
 def chain(described: Chain) -> Plain:
@@ -140,6 +172,7 @@ def match(described: RequestMatch) -> dict[str, str]:
     asked = {"path": text_match(described.path)} if described.path else {}
     asked.update((f"header {one.name}", text_match(one.match)) for one in _distinct(described.headers))
     asked.update((f"query {one.name}", text_match(one.match)) for one in described.query)
+    asked.update((f"claim {'.'.join(one.path)}", text_match(one.match)) for one in described.claims)
     return asked
 
 
@@ -164,7 +197,96 @@ def headers(described: HeaderOperations) -> dict[str, Plain]:
 def cluster(described: Cluster) -> dict[str, Plain]:
     """Describe a cluster: how its endpoints are found, and what is not as usual. Its name says what it stands for."""
     rest = {name: value for name, value in _plain(described).items() if name not in _SPECIAL_CLUSTER_FIELDS}
+    if isinstance(described.tls, MeshTls):
+        rest["tls"] = mesh_tls(described.tls, described)
     return {**rest, **({"labels": dict(described.labels)} if described.labels else {})}
+
+
+def mesh_tls(described: MeshTls, to: Cluster) -> Plain:
+    """Describe the mesh's TLS: with which endpoints, and who they have to be."""
+    usual_name = names.mesh_server_name(to.host, to.port, to.subset)
+    rest = _filled(
+        {
+            "server name": "" if described.server_name == usual_name else described.server_name,
+            "accounts": list(described.accounts),
+        }
+    )
+    extent = "mesh" if described.automatic else "mesh, always"
+    return {extent: rest} if rest else extent
+
+
+def _guards(described: Guards) -> dict[str, Plain]:
+    special = {f"port {port}": guard(one) for port, one in described.by_port}
+    return _filled({**guard(described.everywhere), **special})
+
+
+def guard(described: Guard) -> dict[str, Plain]:
+    """Describe who has to log in, whose tokens are verified, and who may call."""
+    issuers = [{**_plain(one), "keys": "known" if one.keys else "none"} for one in described.issuers]
+    logins = {one.name: login(one) for one in described.logins}
+    trail = _plain(described.trail) if described.trail not in (None, audit.DEFAULT) else {}
+    return _filled({"logins": logins, "tokens": issuers, **access(described.access), "records": trail})
+
+
+def login(described: Login) -> dict[str, Plain]:
+    """Describe where users log in, for what, and what becomes of their tokens."""
+    places = {name: [pattern(one) for one in getattr(described, name)] for name in ("hosts", "paths", "excluded_paths")}
+    rest = {
+        name: value
+        for name, value in _plain(described).items()
+        if name not in ("name", "cookie suffix", "id token header")
+    }
+    return rest | {name.replace("_", " "): value for name, value in places.items() if value}
+
+
+def access(described: Access) -> dict[str, Plain]:
+    """Describe rules in the order in which they are asked."""
+    actions = {
+        "audit": described.audit,
+        "deny": described.deny,
+        "allow": described.allow,
+        "tried deny": described.tried_deny,
+        "tried allow": described.tried_allow,
+    }
+    custom = {
+        one.authorizer.name: {**_plain(one.authorizer), "asked about": rules(one.rules)} for one in described.custom
+    }
+    said = {name: rules(found) for name, found in actions.items() if found}
+    return {
+        **({"custom": custom} if custom else {}),
+        **said,
+        **({"allow": "nothing"} if described.allow == () else {}),
+        **({"tried allow": "nothing"} if described.tried_allow == () else {}),
+    }
+
+
+def rules(described: Iterable[AccessRule]) -> dict[str, Plain]:
+    """Describe rules by name: each alternative as the conditions that must hold."""
+    return {one.name: access_rule(one) or "everything" for one in described}
+
+
+def access_rule(described: AccessRule) -> dict[str, Plain]:
+    """Describe what a rule asks of source and target."""
+    return _filled(
+        {
+            "from": [" and ".join(map(access_condition, one)) for one in described.sources],
+            "to": [" and ".join(map(access_condition, one)) for one in described.operations],
+            "when": [access_condition(one) for one in described.conditions],
+        }
+    )
+
+
+def access_condition(described: AccessCondition) -> str:
+    """Describe a condition in words: `source.namespace is not default or test*`."""
+    names = "".join(f"[{name}]" for name in described.names)
+    values = " or ".join(map(pattern, described.patterns))
+    return f"{described.attribute.value}{names} is {'not ' if described.inverted else ''}{values}"
+
+
+def pattern(described: Pattern) -> str:
+    """Describe a pattern as users write it."""
+    forms = {Comparison.PREFIX: "{}*", Comparison.SUFFIX: "*{}", Comparison.PRESENT: "*"}
+    return forms.get(described.comparison, "{}").format(described.value)
 
 
 def duration(described: timedelta) -> str:
@@ -185,6 +307,11 @@ def _distinct(asked: tuple[NamedMatch, ...]) -> tuple[NamedMatch, ...]:
         seen[one.name] = seen.get(one.name, 0) + 1
         found.append(one if seen[one.name] == 1 else NamedMatch(f"{one.name} ({seen[one.name]})", one.match))
     return tuple(found)
+
+
+def _with_mode(where: Plain, mode: PeerMode) -> Plain:
+    """Add which connections are taken, unless all are, which is usual."""
+    return where if mode is PeerMode.PERMISSIVE else {**_as_mapping(where), "takes": mode.value}
 
 
 def _as_mapping(where: Plain) -> dict[str, Plain]:

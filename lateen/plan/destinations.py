@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 from lateen import names
 from lateen.api.networking.virtual_service import Destination, RouteDestination
 from lateen.model.service import Service, ServicePort
-from lateen.plan import traffic
+from lateen.plan import tls, traffic
 from lateen.plan.diagnostics import Notes, below
 from lateen.plan.directory import Directory, tcp_ports
 from lateen.plan.types import HashKey, Origin, Target
@@ -34,10 +34,14 @@ WHOLE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The cluster of a destination, and what its consistent hashing looks at."""
+    """The cluster of a destination, and what its consistent hashing looks at.
+
+    `is_told_apart` is true where the server's proxy finds out inside the mesh's TLS whether a connection is HTTP.
+    """
 
     cluster: str
     hash_keys: tuple[HashKey, ...] = ()
+    is_told_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def find(directory: Directory, destination: Destination, namespace: str, listene
     return Found(
         names.outbound_cluster(service.host, port.number, destination.subset),
         traffic.hash_keys(settings.load_balancer),
+        tls.is_told_apart_by_proxy(port, settings),
     )
 
 
@@ -132,7 +137,10 @@ def _consequence(branches: int) -> str:
     return "its share goes to the rule's other destinations, and is refused when none is left"
 
 
-def connection_targets(route: Sequence[RouteDestination], site: Site) -> tuple[Target, ...]:
-    """Settle where the connections of a tcp rule go; refused when nothing is left."""
-    targets = tuple(Target(share.found.cluster, share.weight) for share in shares(route, site))
-    return targets or (Target(names.BLACK_HOLE_CLUSTER),)
+def connection_targets(route: Sequence[RouteDestination], site: Site) -> tuple[tuple[Target, ...], bool]:
+    """Settle where the connections of a tcp rule go, and whether any of the servers' proxies is to be told that they
+    are not HTTP; refused when nothing is left.
+    """
+    split = shares(route, site)
+    targets = tuple(Target(share.found.cluster, share.weight) for share in split)
+    return targets or (Target(names.BLACK_HOLE_CLUSTER),), any(share.found.is_told_apart for share in split)

@@ -9,6 +9,7 @@ from lateen import names
 from lateen.api.networking.destination_rule import ConnectionPool
 from lateen.api.networking.sidecar import IngressListener, Sidecar
 from lateen.model.endpoint import Endpoint
+from lateen.model.peers import PeerModes
 from lateen.model.protocol import Protocol, choose_protocol, parse_protocol
 from lateen.model.view import OwnPort
 from lateen.plan import traffic
@@ -73,7 +74,7 @@ def inbound(directory: Directory) -> Inbound:
     return directory.cache.recall(
         "inbound",
         (directory.defaults, view.sidecar, *services, *policies),
-        (view.own_ports,),
+        (view.own_ports, view.peers),
         lambda: _inbound(directory),
     )
 
@@ -89,8 +90,17 @@ def _inbound(directory: Directory) -> Inbound:
         doors = list(_doors(directory.view.own_ports))
     pools = [_pool_of(sidecar.spec, door) if sidecar else None for door in doors]
     clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]
-    ports = [InboundPort(door.port, _chain(door, directory), door.host) for door in doors]
-    return Inbound((*clusters, PASSTHROUGH), tuple(ports))
+    peers = directory.view.peers
+    ports = [InboundPort(door.port, _chain(door, directory), door.host, peers.of(door.port)) for door in doors]
+    ports += _other_ports(peers, {door.port for door in doors})
+    return Inbound((*clusters, PASSTHROUGH), directory.cache.intern(tuple(ports)))
+
+
+def _other_ports(peers: PeerModes, known: set[int]) -> Iterator[InboundPort]:
+    """Yield the ports that no service sends to, but that take other connections than the workload's remaining ones."""
+    for number, mode in peers.ports:
+        if number not in known:
+            yield InboundPort(number, FALLBACK, mode=mode)
 
 
 def _doors(own_ports: Iterable[OwnPort]) -> Iterator[_Door]:

@@ -1,13 +1,15 @@
 """The conditions of http rules: which of them concern a proxy, and what they ask of a request."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lateen.api.networking.virtual_service import CLAIM_PREFIX, HttpMatch, StringMatch, TcpMatch
-from lateen.plan.types import MatchKind, NamedMatch, RequestMatch, TextMatch
+from lateen.api.networking.virtual_service import CLAIM_PREFIX, HttpMatch, StringMatch, TcpMatch, TlsMatch
+from lateen.plan.types import ClaimMatch, MatchKind, NamedMatch, RequestMatch, TextMatch
 
 ANY_REQUEST: Final = RequestMatch()
+_CLAIM_STEPS: Final = re.compile(r"[^.\[\]]+(?![^\[]*\])|(?<=\[)[^\[\]]+(?=\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Vantage:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-def concerns(condition: HttpMatch | TcpMatch, vantage: Vantage, owner: str) -> bool:
+def concerns(condition: HttpMatch | TcpMatch | TlsMatch, vantage: Vantage, owner: str) -> bool:
     """Tell whether a condition can hold at this proxy and port; `owner` is the rule's namespace."""
     if condition.port is not None and condition.port != vantage.port:
         return False
@@ -46,7 +48,7 @@ def request_match(condition: HttpMatch) -> RequestMatch:
     headers += _named(condition.headers)
     headers += _named(condition.without_headers, inverted=True)
     query = tuple(NamedMatch(name, text_match(match)) for name, match in condition.query_params.items())
-    return RequestMatch(_path(condition), tuple(headers), query)
+    return RequestMatch(_path(condition), tuple(headers), query, tuple(_claims(condition)))
 
 
 def reads_claims(condition: HttpMatch) -> bool:
@@ -68,7 +70,7 @@ def text_match(match: StringMatch, *, inverted: bool = False, ignore_case: bool 
 def is_catch_all(match: RequestMatch) -> bool:
     """Tell whether every request matches."""
     everywhere = match.path is None or (match.path.kind is MatchKind.PREFIX and match.path.value == "/")
-    return everywhere and not match.headers and not match.query
+    return everywhere and not match.headers and not match.query and not match.claims
 
 
 def both(outer: RequestMatch, inner: RequestMatch) -> RequestMatch | None:
@@ -79,7 +81,12 @@ def both(outer: RequestMatch, inner: RequestMatch) -> RequestMatch | None:
     path = _narrower(outer.path, inner.path)
     if path is None and (outer.path or inner.path):
         return None
-    return RequestMatch(path, (*outer.headers, *inner.headers), (*outer.query, *inner.query))
+    return RequestMatch(
+        path,
+        (*outer.headers, *inner.headers),
+        (*outer.query, *inner.query),
+        (*outer.claims, *inner.claims),
+    )
 
 
 def _narrower(outer: TextMatch | None, inner: TextMatch | None) -> TextMatch | None:
@@ -100,4 +107,17 @@ def _path(condition: HttpMatch) -> TextMatch | None:
 
 
 def _named(matches: Mapping[str, StringMatch], *, inverted: bool = False) -> list[NamedMatch]:
-    return [NamedMatch(name.lower(), text_match(match, inverted=inverted)) for name, match in matches.items()]
+    return [
+        NamedMatch(name.lower(), text_match(match, inverted=inverted))
+        for name, match in matches.items()
+        if not name.startswith(CLAIM_PREFIX)
+    ]
+
+
+def _claims(condition: HttpMatch) -> Iterator[ClaimMatch]:
+    """Yield the conditions on claims: headers by the name of `@request.auth.claims.a.b` or `[a][b]`."""
+    for matches, inverted in ((condition.headers, False), (condition.without_headers, True)):
+        for name, match in matches.items():
+            if name.startswith(CLAIM_PREFIX):
+                path = tuple(filter(None, _CLAIM_STEPS.findall(name.removeprefix(CLAIM_PREFIX))))
+                yield ClaimMatch(path, text_match(match, inverted=inverted))

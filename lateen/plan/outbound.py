@@ -3,7 +3,8 @@
 HTTP services of one port share the listener `0.0.0.0:PORT` and the route table `PORT`; the request's authority tells
 them apart. Other services listen on their own addresses. A service that is not HTTP and has no address of its own can
 only be recognized by its port: it claims what is not HTTP on `0.0.0.0:PORT`. Of several such claims, one that leaves
-connections where they were going is preferred, then the first by host name.
+connections where they were going is preferred, then the first by host name. TLS tells by its server name where it is
+going, so of services outside of the mesh that speak it any number share a port.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from lateen.plan.services import Claim, ServicePart
 from lateen.plan.types import (
     Cluster,
     HttpChain,
+    NamedChain,
     Origin,
     OutboundListener,
     RouteTable,
@@ -28,6 +30,7 @@ from lateen.plan.types import (
 from lateen.plan.virtual_hosts import UnknownTraffic
 
 ANY_ADDRESS: Final = "0.0.0.0"
+VIRTUAL_SERVICE: Final = "VirtualService"
 
 
 @dataclass(slots=True)
@@ -49,26 +52,50 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Out
     for port, host in strangers.virtual_hosts_of(directory, notes):
         shared.setdefault(port, []).append(host)
     claims = _settle_claims((claim for part in parts for claim in part.claims), notes)
+    named = _settle_names(
+        (*strangers.named_chains_of(directory, notes), *(one for part in parts for one in part.named))
+    )
     made = Outbound(clusters=[cluster for part in parts for cluster in part.clusters])
-    for port in sorted(shared.keys() | claims.keys()):
+    for port in sorted(shared.keys() | claims.keys() | named.keys()):
+        otherwise, by_name = claims.get(port, unknown.connections), named.get(port, ())
         if port in shared:
             hosts = (*_with_own_domains(shared[port], directory), unknown.requests)
-            _add_shared_port(made, port, hosts, claims.get(port, unknown.connections), directory)
+            _add_shared_port(made, port, hosts, otherwise, by_name, directory)
         else:
-            made.listeners.append(directory.cache.intern(OutboundListener(ANY_ADDRESS, port, claims[port])))
+            listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name)
+            made.listeners.append(directory.cache.intern(listener))
     made.tables += (table for part in parts for table in part.tables)
     made.listeners += _without_conflicts((part for part in parts if part.listeners), notes)
     return made
 
 
 def _add_shared_port(
-    made: Outbound, port: int, hosts: tuple[VirtualHost, ...], otherwise: TcpChain, directory: Directory
+    made: Outbound,
+    port: int,
+    hosts: tuple[VirtualHost, ...],
+    otherwise: TcpChain,
+    named: tuple[NamedChain, ...],
+    directory: Directory,
 ) -> None:
     """Add the listener for all addresses of a port, and the route table of the HTTP services that share it."""
     name = names.http_route_table(port)
     made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
-    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise)
+    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise, named)
     made.listeners.append(directory.cache.intern(listener))
+
+
+def _settle_names(found: Iterable[tuple[int, NamedChain]]) -> dict[int, tuple[NamedChain, ...]]:
+    """Give each server name of a port to one chain: to a rule's before a service's own, else to the first."""
+    in_order = sorted(found, key=lambda one: one[1].origin is None or one[1].origin.key.kind != VIRTUAL_SERVICE)
+    taken: set[tuple[int, str]] = set()
+    settled: dict[int, list[NamedChain]] = {}
+    for port, chain in in_order:
+        fresh = tuple(name for name in chain.server_names if (port, name) not in taken)
+        taken.update((port, name) for name in fresh)
+        if fresh:
+            kept = chain if fresh == chain.server_names else replace(chain, server_names=fresh)
+            settled.setdefault(port, []).append(kept)
+    return {port: tuple(chains) for port, chains in settled.items()}
 
 
 def _settle_claims(claims: Iterable[Claim], notes: Notes) -> dict[int, TcpChain]:

@@ -3,10 +3,11 @@
 from lateen.api.networking.sidecar import OutboundTrafficPolicy
 from lateen.model.proxy import Role
 from lateen.model.view import ProxyView
-from lateen.plan import clusters, defaults, dns, gateway, inbound, outbound, virtual_hosts
+from lateen.plan import clusters, defaults, dns, gateway, guard, inbound, logins, outbound, secrets, virtual_hosts
 from lateen.plan.cache import PlanCache
 from lateen.plan.diagnostics import Notes, below
 from lateen.plan.directory import Directory
+from lateen.plan.secrets import Keyring
 from lateen.plan.types import Origin, ProxyPlan
 
 
@@ -31,27 +32,41 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     unknown = directory.cache.intern(virtual_hosts.unknown_traffic(_outbound_policy(view), directory, notes))
     out = outbound.outbound(directory, unknown, notes)
     into = inbound.inbound(directory)
+    guards = guard.guards(directory, notes)
+    guard.note_connections(guards, into.ports, notes)
     return ProxyPlan(
         role=view.role,
         clusters=(*out.clusters, *into.clusters, clusters.PASSTHROUGH, clusters.BLACK_HOLE),
         route_tables=tuple(out.tables),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
+        secrets=tuple(dict.fromkeys(secrets.of_clusters(out.clusters, Keyring(directory), notes))),
         inbound=into.ports,
         inbound_fallback=inbound.FALLBACK,
+        inbound_mode=view.peers.mode,
+        trust=directory.defaults.trust,
         dns=dns.records(directory),
+        guards=guards,
+        paths=guard.path_reading(view.mesh.path_normalization.normalization),
         access_log=defaults.access_log(view.mesh),
         diagnostics=notes.all,
     )
 
 
 def _gateway_plan(directory: Directory, notes: Notes) -> ProxyPlan:
-    made = gateway.edge(directory, notes)
+    keyring = Keyring(directory)
+    made = gateway.edge(directory, keyring, notes)
+    needed = (*made.secrets, *secrets.of_clusters(made.clusters, keyring, notes))
+    asked = logins.logins(directory, notes)
+    guards = guard.guards(directory, notes, asked)
     return ProxyPlan(
         role=directory.view.role,
-        clusters=(*made.clusters, clusters.BLACK_HOLE),
+        clusters=(*made.clusters, *asked.clusters, clusters.BLACK_HOLE),
         route_tables=tuple(made.tables),
         gateway=tuple(made.listeners),
+        secrets=tuple(dict.fromkeys((*needed, *asked.secrets))),
+        guards=guards,
+        paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
         access_log=defaults.access_log(directory.view.mesh),
         diagnostics=notes.all,
     )
@@ -64,9 +79,6 @@ def _outbound_policy(view: ProxyView) -> OutboundTrafficPolicy:
 
 
 def _note_without_effect(directory: Directory, notes: Notes) -> None:
-    for item in directory.view.virtual_services:
-        if item.spec.tls:
-            notes.add(Origin(item.key, "spec.tls"), "has no effect yet")
     sidecar = directory.view.sidecar
     if sidecar is not None:
         for position, listener in enumerate(sidecar.spec.egress):

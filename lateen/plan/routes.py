@@ -194,7 +194,7 @@ def _asked(rule: Rule, vantage: Vantage, notes: Notes) -> Iterator[_Alternative]
 
 
 def _can_hold(condition: HttpMatch, vantage: Vantage, owner: str, origin: Origin, notes: Notes) -> bool:
-    if matches.reads_claims(condition):
-        notes.add(origin, "never matches: claims of tokens are not read yet")
+    if matches.reads_claims(condition) and vantage.gateways == _MESH:
+        notes.add(origin, "never matches in sidecars: claims of tokens are read by gateways only")
         return False
     return matches.concerns(condition, vantage, owner)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from lateen import names
 from lateen.model.protocol import Protocol
 from lateen.model.service import Resolution, Service, ServicePort
-from lateen.plan import clusters, connections, routes, virtual_hosts
+from lateen.plan import clusters, connections, routes, tls, traffic, virtual_hosts
+from lateen.plan.defaults import Defaults
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory, VirtualServices, tcp_ports
 from lateen.plan.traffic import HostPolicy
 from lateen.plan.types import (
     Cluster,
     HttpChain,
+    NamedChain,
     Origin,
     OutboundListener,
     Route,
@@ -37,13 +39,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServicePart:
-    """What one service adds to a sidecar's plan."""
+    """What one service adds to a sidecar's plan. `named` is about connections to any address of a port."""
 
     clusters: tuple[Cluster, ...] = ()
     shared: tuple[tuple[int, VirtualHost], ...] = ()
     listeners: tuple[OutboundListener, ...] = ()
     tables: tuple[RouteTable, ...] = ()
     claims: tuple[Claim, ...] = ()
+    named: tuple[tuple[int, NamedChain], ...] = ()
 
 
 def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
@@ -53,14 +56,14 @@ def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
     if policy.diagnostics:
         notes.extend(policy.diagnostics)
     rules = directory.virtual_services.find(service.host) or directory.virtual_services.find(target.host)
-    by_port = _Rules({}, {})
+    by_port = _Rules({}, {}, {})
     if rules:
         by_port = _rules_by_port(tuple(rules), target, directory, notes)
     view = directory.view
     return directory.cache.recall(
         "service",
         (service, target, policy, directory.defaults, *by_port.ingredients),
-        (service.namespace == view.namespace, *by_port.chains),
+        (service.namespace == view.namespace, *by_port.chains, *by_port.named),
         lambda: _make_part(service, target, policy, by_port, directory),
     )
 
@@ -71,16 +74,19 @@ class _Rules:
 
     routes: dict[int, tuple[routes.Routes, ...]]
     chains: dict[int, TcpChain]
+    named: dict[int, tuple[NamedChain, ...]]
 
     @property
     def ingredients(self) -> Iterator[object]:
         for found in self.routes.values():
             yield from found
         yield from self.chains.values()
+        for chains in self.named.values():
+            yield from chains
 
 
 def _rules_by_port(rules: VirtualServices, target: Service, directory: Directory, notes: Notes) -> _Rules:
-    found = _Rules({}, {})
+    found = _Rules({}, {}, {})
     for port in tcp_ports(target.ports):
         vantage = routes.mesh_vantage(directory, port.number)
         if port.protocol.is_http or port.protocol is Protocol.AUTO:
@@ -89,6 +95,8 @@ def _rules_by_port(rules: VirtualServices, target: Service, directory: Directory
             chain = connections.chain(rules, vantage, directory, notes)
             if chain is not None:
                 found.chains[port.number] = chain
+        if port.protocol.is_tls:
+            found.named[port.number] = connections.named_chains(rules, vantage, directory, notes)
     return found
 
 
@@ -101,6 +109,7 @@ def _make_part(
     tables: list[RouteTable] = []
     listeners: list[OutboundListener] = []
     claims: list[Claim] = []
+    named: list[tuple[int, NamedChain]] = []
     for port in tcp_ports(target.ports):
         parts = rules.routes.get(port.number, ())
         if port.protocol.is_http or (port.protocol is Protocol.AUTO and not addresses):
@@ -108,31 +117,40 @@ def _make_part(
         if port.protocol.is_http or is_alias:
             # The name of an alias resolves to its target's address, where the target's listeners are.
             continue
-        chain = rules.chains.get(port.number) or _chain(target, port)
-        listeners += [directory.cache.intern(_own_listener(service, address, port, chain)) for address in addresses]
+        chain = rules.chains.get(port.number) or _chain(target, port, policy, directory.defaults)
+        by_name = rules.named.get(port.number, ())
+        own = [_own_listener(service, address, port, chain, by_name) for address in addresses]
+        listeners += map(directory.cache.intern, own)
         if addresses and port.protocol is Protocol.AUTO:
             tables.append(_sniffed_table(service, port.number, parts, policy, directory))
         if not addresses and not service.alias_of:
-            claims.append(_claim(service, port, chain))
+            if port.protocol.is_tls:
+                named += ((port.number, one) for one in (*by_name, _for_own_names(service, chain, directory)))
+            if not (port.protocol.is_tls and service.external):
+                claims.append(_claim(service, port, chain))
     return ServicePart(
         () if is_alias else clusters.of_service(service, directory, captures=True),
         tuple(shared),
         tuple(listeners),
         tuple(tables),
         tuple(claims),
+        tuple(named),
     )
 
 
 def _shared_host(
     service: Service, target: Service, port: int, parts: tuple[routes.Routes, ...], directory: Directory
 ) -> VirtualHost:
+    """Return a service's virtual host; the same object also where only what is behind the service is new."""
     view, policy = directory.view, directory.policy(target)
     return directory.cache.recall(
         "virtual host",
         (service, target, policy, directory.defaults, *parts),
         (port, service.namespace == view.namespace),
-        lambda: virtual_hosts.of_service(
-            service, port, view.namespace, view.domain, _settled(target, port, parts, policy, directory)
+        lambda: directory.cache.intern(
+            virtual_hosts.of_service(
+                service, port, view.namespace, view.domain, _settled(target, port, parts, policy, directory)
+            )
         ),
     )
 
@@ -146,15 +164,17 @@ def _sniffed_table(
         "sniffed table",
         (service, policy, directory.defaults, *parts),
         (port,),
-        lambda: RouteTable(
-            name,
-            (
-                VirtualHost(
-                    names.virtual_host(service.host, port),
-                    EVERY_AUTHORITY,
-                    _settled(service, port, parts, policy, directory),
+        lambda: directory.cache.intern(
+            RouteTable(
+                name,
+                (
+                    VirtualHost(
+                        names.virtual_host(service.host, port),
+                        EVERY_AUTHORITY,
+                        _settled(service, port, parts, policy, directory),
+                    ),
                 ),
-            ),
+            )
         ),
     )
 
@@ -166,19 +186,29 @@ def _settled(
     return routes.merge(parts) or (routes.default(service, port, policy, directory),)
 
 
-def _chain(service: Service, port: ServicePort) -> TcpChain:
+def _chain(service: Service, port: ServicePort, policy: HostPolicy, defaults: Defaults) -> TcpChain:
     position = service.ports.index(port)
     return TcpChain(
         (Target(names.outbound_cluster(service.host, port.number)),),
+        says_tcp=tls.is_told_apart_by_proxy(port, traffic.settle(policy, port.number, "", defaults)),
         origin=Origin(service.origin, f"spec.ports[{position}]"),
     )
 
 
-def _own_listener(service: Service, address: str, port: ServicePort, chain: TcpChain) -> OutboundListener:
+def _own_listener(
+    service: Service, address: str, port: ServicePort, chain: TcpChain, named: tuple[NamedChain, ...]
+) -> OutboundListener:
     if port.protocol is not Protocol.AUTO:
-        return OutboundListener(address, port.number, chain)
+        return OutboundListener(address, port.number, chain, named=named)
     table = names.sniffed_route_table(service.host, port.number)
     return OutboundListener(address, port.number, SniffedChain(HttpChain(table), chain))
+
+
+def _for_own_names(service: Service, chain: TcpChain, directory: Directory) -> NamedChain:
+    """Return what is done with TLS for a service itself, to whatever address of its port."""
+    hosts = names.host_aliases(service.host, directory.view.namespace, directory.view.domain)
+    below = tuple(f"*.{host}" for host in hosts) if service.headless else ()
+    return directory.cache.intern(NamedChain((*hosts, *below), chain, origin=chain.origin))
 
 
 def _claim(service: Service, port: ServicePort, chain: TcpChain) -> Claim:

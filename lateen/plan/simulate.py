@@ -7,15 +7,21 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from lateen import names
+from lateen.plan import tls
 from lateen.plan.types import (
+    Arrival,
     Chain,
+    ClaimMatch,
     Fault,
     Forward,
     HttpChain,
     MatchKind,
+    NamedChain,
     NamedMatch,
     OutboundListener,
     ProxyPlan,
@@ -29,10 +35,28 @@ from lateen.plan.types import (
     TcpChain,
     TextMatch,
     VirtualHost,
+    Way,
 )
 
 ANY_ADDRESS: Final = "0.0.0.0"
 _PORT: Final = re.compile(r":\d+$")
+
+
+class Secured(StrEnum):
+    """How a connection arrives at a server's proxy."""
+
+    PLAIN = "plain traffic"
+    MESH = "the mesh's TLS"
+    OWN_TLS = "TLS of the application"
+
+
+_FITTING: Final = {
+    Arrival.ANY: (Secured.PLAIN, Secured.OWN_TLS),
+    Arrival.PLAIN: (Secured.PLAIN,),
+    Arrival.MESH: (Secured.MESH,),
+    Arrival.MESH_ONLY: (Secured.MESH,),
+    Arrival.OWN_TLS: (Secured.OWN_TLS,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +64,8 @@ class Request:
     """A request, or a bare connection when `is_http` is false.
 
     `host` is what the client calls; `authority` is what it writes into the request when that is something else.
-    `address` is where it connects to, when that is not what the plan's DNS says.
+    `address` is where it connects to, when that is not what the plan's DNS says. Over TLS it asks for `server_name`,
+    which is the host unless it says otherwise. `claims` are those of its token.
     """
 
     host: str
@@ -52,6 +77,14 @@ class Request:
     address: str = ""
     scheme: str = "http"
     is_http: bool = True
+    secured: Secured = Secured.PLAIN
+    server_name: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Tell whether the client speaks TLS of its own."""
+        return self.scheme == "https" or self.secured is Secured.OWN_TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +99,8 @@ class Considered:
 class Journey:
     """What happens to a request. `status` is the proxy's own answer, None when the request is forwarded.
 
+    `refused` is why its connection is closed.
+
     `clusters` have their shares in percent. `listener` is empty where no listener knew the address, so that the
     fallback acted.
     """
@@ -78,6 +113,7 @@ class Journey:
     considered: tuple[Considered, ...] = ()
     clusters: tuple[tuple[str, float], ...] = ()
     status: int | None = None
+    refused: str = ""
     location: str = ""
     path: str = ""
     authority: str = ""
@@ -92,26 +128,69 @@ def outbound(plan: ProxyPlan, request: Request) -> Journey:
         fallback = plan.outbound_fallback
         return _connected(Journey(address=address), fallback) if fallback else Journey(address=address, status=503)
     start = Journey(address=address, listener=f"{found.address}:{found.port}")
+    if request.is_encrypted:
+        request = replace(request, is_http=False)
+        named = for_server_name(found.named, request.server_name or request.host)
+        if named is not None:
+            return _through(plan, named.chain, request, start)
     if not request.is_http and found.fallback is not None:
         return _connected(start, found.fallback)
     return _through(plan, found.chain, request, start)
 
 
 def inbound(plan: ProxyPlan, request: Request) -> Journey:
-    """Follow a request that reaches a sidecar to the cluster of its workload."""
+    """Follow a request that reaches a sidecar to the cluster of its workload, or to where it is refused."""
     for port in plan.inbound:
         if port.port == request.port:
-            return _through(plan, port.chain, request, Journey(listener=f"inbound:{port.port}"))
+            return _admitted(plan, tls.ways_into(port), request, Journey(listener=f"inbound:{port.port}"))
     fallback = plan.inbound_fallback
-    return _connected(Journey(), fallback) if fallback else Journey(status=503)
+    if fallback is None:
+        return Journey(status=503)
+    others = tls.ways_in(fallback, plan.inbound_mode, names.INBOUND_PASSTHROUGH_CLUSTER)
+    return _admitted(plan, others, request, Journey())
+
+
+def _admitted(plan: ProxyPlan, ways: Iterable[Way], request: Request, journey: Journey) -> Journey:
+    """Take the way in that is for the request's connection; there is none where its kind is not taken."""
+    for way in ways:
+        if request.secured in _FITTING[way.arrival] and way.is_http in (None, request.is_http):
+            if request.secured is Secured.OWN_TLS and isinstance(way.carries, TcpChain):
+                return _connected(journey, way.carries)
+            return _through(plan, way.carries, request, journey)
+    return replace(journey, refused=f"{request.secured.value} is not taken here")
 
 
 def through_gateway(plan: ProxyPlan, request: Request) -> Journey:
     """Follow a request that reaches one of a gateway's ports, `request.port` as it is bound."""
     for listener in plan.gateway:
         if listener.port == request.port and listener.address in (ANY_ADDRESS, "::", request.address):
-            return _through(plan, listener.chain, request, Journey(listener=f"{listener.address}:{listener.port}"))
+            start = Journey(listener=f"{listener.address}:{listener.port}")
+            if listener.chain is not None:
+                return _through(plan, listener.chain, request, start)
+            return _by_server_name(plan, listener.named, request, start)
     return Journey(status=503)
+
+
+def for_server_name(chains: Iterable[NamedChain], name: str) -> NamedChain | None:
+    """Choose by server name: itself, then the longest `*suffix`, then the chain for all names."""
+    ranked = [
+        (rank, chain)
+        for chain in chains
+        for pattern in chain.server_names or ("*",)
+        if (rank := _rank(pattern, name.lower())) is not None
+    ]
+    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _by_server_name(plan: ProxyPlan, chains: Iterable[NamedChain], request: Request, journey: Journey) -> Journey:
+    if not request.is_encrypted:
+        return replace(journey, refused="the port takes TLS only")
+    name = "" if _is_address(request.host) else request.host
+    named = for_server_name(chains, request.server_name or name)
+    if named is None:
+        return replace(journey, refused=f"no server has the name {request.server_name or name or 'of none'}")
+    ended = replace(request, is_http=request.is_http and named.tls is not None)
+    return _through(plan, named.chain, ended, journey)
 
 
 def resolve(plan: ProxyPlan, host: str) -> str:
@@ -144,9 +223,22 @@ def failed_condition(match: RequestMatch, request: Request, authority: str) -> s
         return f"path is {path}"
     known = {name.lower(): value for name, value in request.headers.items()}
     known |= {":method": request.method, ":authority": authority, ":scheme": request.scheme, ":path": request.path}
-    return _failed(match.headers, known, "header") or _failed(
-        match.query, dict(parse_qsl(query, keep_blank_values=True)), "query parameter"
+    return (
+        _failed(match.headers, known, "header")
+        or _failed(match.query, dict(parse_qsl(query, keep_blank_values=True)), "query parameter")
+        or _failed_claim(match.claims, request.claims)
     )
+
+
+def _failed_claim(conditions: Iterable[ClaimMatch], claims: Mapping[str, Any]) -> str:
+    for condition in conditions:
+        value: Any = claims
+        for step in condition.path:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        texts = [text for text in (value if isinstance(value, list | tuple) else [value]) if isinstance(text, str)]
+        if any(_compares(condition.match, text) for text in texts) is condition.match.inverted:
+            return f"claim {'.'.join(condition.path)} is {value if texts else 'missing'}"
+    return ""
 
 
 def holds(match: TextMatch, value: str | None) -> bool:
@@ -162,6 +254,8 @@ def _compares(match: TextMatch, value: str) -> bool:
     wanted = match.value
     if match.ignore_case:
         wanted, value = wanted.lower(), value.lower()
+    if match.kind is MatchKind.SUFFIX:
+        return value.endswith(wanted)
     return value == wanted if match.kind is MatchKind.EXACT else value.startswith(wanted)
 
 

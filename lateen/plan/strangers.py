@@ -1,4 +1,4 @@
-"""The virtual hosts of hosts that have rules but are no service."""
+"""What is done for hosts that have rules but are no service."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -6,12 +6,13 @@ from typing import Final
 from lateen.model import visibility
 from lateen.model.protocol import Protocol
 from lateen.model.service import Service, ServicePort
-from lateen.plan import routes, virtual_hosts
+from lateen.plan import connections, routes, virtual_hosts
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory, hosts_of
-from lateen.plan.types import VirtualHost
+from lateen.plan.types import NamedChain, VirtualHost
 
 DEFAULT_HTTP_PORT: Final = 80
+DEFAULT_TLS_PORT: Final = 443
 
 
 def virtual_hosts_of(directory: Directory, notes: Notes) -> Iterator[tuple[int, VirtualHost]]:
@@ -25,6 +26,20 @@ def virtual_hosts_of(directory: Directory, notes: Notes) -> Iterator[tuple[int, 
             found = routes.of_virtual_services(rules, routes.mesh_vantage(directory, port), directory, notes)
             if any(part.routes for part in found):
                 yield port, _stranger(host, port, found, directory)
+
+
+def named_chains_of(directory: Directory, notes: Notes) -> Iterator[tuple[int, NamedChain]]:
+    """Yield what tls rules do with the server names of hosts that are no service.
+
+    They count on the ports that the rules name, or on port 443.
+    """
+    for item in directory.view.virtual_services:
+        if item.spec.tls and any(host not in directory.services for host in hosts_of(item, directory.view.domain)):
+            asked = (condition.port or DEFAULT_TLS_PORT for rule in item.spec.tls for condition in rule.match)
+            for port in dict.fromkeys(asked):
+                vantage = routes.mesh_vantage(directory, port)
+                for chain in connections.named_chains((item,), vantage, directory, notes):
+                    yield port, chain
 
 
 def _strangers(directory: Directory) -> dict[str, dict[int, None]]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from lateen.api.networking import destination_rule as api
 from lateen.api.networking.destination_rule import ConnectionPool, DestinationRule, LoadBalancer, TrafficPolicy
-from lateen.api.networking.tls import ClientTlsMode
+from lateen.api.networking.tls import ClientTls
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import alias
 from lateen.plan import defaults as mesh_defaults
@@ -52,6 +52,7 @@ class Settings:
     load_balancer: LoadBalancer | None = None
     pool: ConnectionPool | None = None
     outliers: api.OutlierDetection | None = None
+    tls: ClientTls | None = None
 
 
 def merge_rules(rules: Rules) -> HostPolicy:
@@ -93,7 +94,8 @@ def settle(host: HostPolicy, port: int, subset: str, defaults: Defaults) -> Sett
     defined = host.subsets.get(subset)
     if defined is not None:
         settled = _of_level(defined.subset.traffic_policy, port, settled)
-    return Settings(settled.load_balancer, settled.pool or defaults.pool, settled.outliers or defaults.outliers)
+    pool, outliers = settled.pool or defaults.pool, settled.outliers or defaults.outliers
+    return Settings(settled.load_balancer, pool, outliers, settled.tls)
 
 
 def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> Settings:
@@ -101,11 +103,12 @@ def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> S
         return inherited
     for setting in policy.port_level_settings:
         if setting.port.number == port:
-            return Settings(setting.load_balancer, setting.connection_pool, setting.outlier_detection)
+            return Settings(setting.load_balancer, setting.connection_pool, setting.outlier_detection, setting.tls)
     return Settings(
         policy.load_balancer or inherited.load_balancer,
         policy.connection_pool or inherited.pool,
         policy.outlier_detection or inherited.outliers,
+        policy.tls or inherited.tls,
     )
 
 
@@ -230,8 +233,6 @@ def _levels(policy: TrafficPolicy) -> Iterator[tuple[str, TrafficPolicy | api.Po
 
 
 def _without_effect(level: TrafficPolicy | api.PortTrafficPolicy) -> Iterable[str]:
-    if level.tls is not None and level.tls.mode not in (ClientTlsMode.DISABLE, ClientTlsMode.ISTIO_MUTUAL):
-        yield "tls"
     if level.load_balancer is not None:
         for name in ("locality_lb_setting", "zone_aware_lb_setting"):
             if getattr(level.load_balancer, name) is not None:

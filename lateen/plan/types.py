@@ -4,12 +4,15 @@ Every part that a user's object caused carries an `Origin`, so that `explain`, s
 second lookup.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from lateen.api.networking.gateway import TlsVersion
 from lateen.api.objects import ObjectKey
+from lateen.api.security.oidc_login import SameSite
 from lateen.model.endpoint import Endpoint
+from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 
@@ -41,6 +44,7 @@ class MatchKind(StrEnum):
 
     EXACT = "exact"
     PREFIX = "prefix"
+    SUFFIX = "suffix"
     REGEX = "regex"
     PRESENT = "present"
 
@@ -64,12 +68,21 @@ class NamedMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimMatch:
+    """A comparison of a claim of the request's verified token; `path` leads to a claim inside claims."""
+
+    path: tuple[str, ...]
+    match: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
 class RequestMatch:
     """All of these must hold. `path` None matches every path."""
 
     path: TextMatch | None = None
     headers: tuple[NamedMatch, ...] = ()
     query: tuple[NamedMatch, ...] = ()
+    claims: tuple[ClaimMatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +311,120 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class MeshTrust:
+    """Whom proxies believe who speak the mesh's own TLS with them, and what it has to be at least.
+
+    `domains` are the trust domain and its aliases. Without suites and curves Envoy's own are used.
+    """
+
+    domains: tuple[str, ...] = ("cluster.local",)
+    min_version: TlsVersion = TlsVersion.TLSV1_2
+    cipher_suites: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+
+
+OWN_DOMAIN = MeshTrust()
+
+
+@dataclass(frozen=True, slots=True)
+class MeshTls:
+    """The mesh's own mutual TLS, with the certificate of the workload.
+
+    `accounts` are the SPIFFE ids of which the server has to have one; empty is any of the trust domains. `automatic`
+    is with those endpoints only that take it, otherwise with all.
+    """
+
+    server_name: str
+    accounts: tuple[str, ...] = ()
+    trust: MeshTrust = OWN_DOMAIN
+    automatic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OriginatedTls:
+    """TLS with a server that has a certificate of its own, such as one outside of the mesh.
+
+    `follows_host` asks for, and checks, the host of each request instead of `server_name`. Files are read by the proxy
+    where it runs; without `authority_file` the authorities of its operating system are believed. `credential` is a
+    Secret instead of files.
+    """
+
+    server_name: str = ""
+    follows_host: bool = False
+    accepted_names: tuple[str, ...] = ()
+    presents_certificate: bool = False
+    credential: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    authority_file: str = ""
+    revocation_file: str = ""
+    verifies: bool = True
+
+
+Material = bytes | str
+"""PEM itself, or the path of a file with it that the proxy reads where it runs, and again whenever it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """A certificate, leaf first, and its key, which a proxy asks for by `name`; `valid` is from when until when."""
+
+    name: str
+    chain: Material = field(repr=False)
+    key: Material = field(repr=False)
+    valid: tuple[datetime, datetime] | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAuthorities:
+    """The authorities that vouch for others, and the lists of what they have revoked, asked for by `name`."""
+
+    name: str
+    certificates: Material
+    revocations: Material = b""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """Something that a proxy and somebody else know, asked for by `name`."""
+
+    name: str
+    value: bytes = field(repr=False)
+    origin: Origin | None = None
+
+
+Secret = ServedCertificate | TrustedAuthorities | SharedSecret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCheck:
+    """What clients prove: with `required` they have to, else they may.
+
+    `authorities` names the secret that vouches for them; without it any certificate is taken. Hashes are SHA-256, of
+    keys in base64, of certificates in hexadecimal digits.
+    """
+
+    required: bool = True
+    authorities: str = ""
+    accepted_names: tuple[str, ...] = ()
+    key_hashes: tuple[str, ...] = ()
+    certificate_hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTls:
+    """TLS that a gateway ends: the names of the secrets with its certificates, and what it asks of clients."""
+
+    certificates: tuple[str, ...]
+    client: ClientCheck | None = None
+    min_version: TlsVersion = TlsVersion.TLSV1_2
+    max_version: TlsVersion = TlsVersion.TLSV1_3
+    cipher_suites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A destination of traffic: how its endpoints are found, picked and protected.
 
@@ -325,6 +452,7 @@ class Cluster:
     includes_unready: bool = False
     follows_client_protocol: bool = False
     bind_address: str = ""
+    tls: MeshTls | OriginatedTls | None = None
     origin: Origin | None = None
 
 
@@ -338,10 +466,14 @@ class HttpChain:
 
 @dataclass(frozen=True, slots=True)
 class TcpChain:
-    """Connections go to clusters by weight."""
+    """Connections go to clusters by weight.
+
+    With `says_tcp` the server's proxy, which has to know what is inside the mesh's TLS, is told that it is not HTTP.
+    """
 
     targets: tuple[Target, ...]
     idle_timeout: timedelta | None = None
+    says_tcp: bool = False
     origin: Origin | None = None
 
 
@@ -357,35 +489,77 @@ Chain = HttpChain | TcpChain | SniffedChain
 
 
 @dataclass(frozen=True, slots=True)
+class NamedChain:
+    """TLS connections for any of these server names (`*.suffix` too); without names for all that no other one is for.
+
+    `tls` is ended here: with certificates of its own, or as the mesh's. None leaves it to whoever is behind.
+    """
+
+    server_names: tuple[str, ...]
+    chain: HttpChain | TcpChain
+    tls: EndedTls | MeshTrust | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundListener:
     """What happens to captured connections to `address:port` (`0.0.0.0` for every address of the port).
 
-    On `0.0.0.0`, connections that are not HTTP take `fallback` (the mesh's policy for unknown destinations).
+    TLS connections for a known server name take `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the
+    mesh's policy for unknown destinations).
     """
 
     address: str
     port: int
     chain: Chain
     fallback: TcpChain | None = None
+    named: tuple[NamedChain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InboundPort:
-    """A port of the workload: connections to it become requests of `host`, or stay connections."""
+    """A port of the workload: connections to it become requests of `host`, or stay connections.
+
+    `mode` is which connections it takes: with the mesh's TLS, without, or both.
+    """
 
     port: int
     chain: Chain
     host: str = ""
+    mode: PeerMode = PeerMode.PERMISSIVE
+
+
+class Arrival(StrEnum):
+    """How connections come: ANY are not looked at; MESH is the mesh's TLS, as is all TLS for MESH_ONLY."""
+
+    ANY = "any"
+    PLAIN = "plain"
+    MESH = "mesh"
+    MESH_ONLY = "mesh only"
+    OWN_TLS = "own TLS"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way into a port. `is_http` tells for which detected protocol it is; None is for all."""
+
+    arrival: Arrival
+    carries: HttpChain | TcpChain
+    is_http: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayListener:
-    """A gateway's open port: `port` as bound in the workload, HTTP by a shared route table or TCP."""
+    """A gateway's open port: `port` as bound in the workload, HTTP by a shared route table or TCP.
+
+    A port for TLS has no `chain`, but `named` ones; whatever they are not for is refused.
+    """
 
     address: str
     port: int
-    chain: Chain
+    chain: Chain | None = None
     origin: Origin | None = None
+    named: tuple[NamedChain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,11 +579,250 @@ class AccessLog:
     format: str = ""
 
 
+class Attribute(StrEnum):
+    """What a rule asks about. A HEADER, a CLAIM and FILTER_METADATA also have names."""
+
+    SOURCE_IP = "source.ip"
+    REMOTE_IP = "remote.ip"
+    NAMESPACE = "source.namespace"
+    ACCOUNT = "source.serviceAccount"
+    TRUST_DOMAIN = "source.trustDomain"
+    PRINCIPAL = "source.principal"
+    REQUEST_PRINCIPAL = "request.auth.principal"
+    AUDIENCES = "request.auth.audiences"
+    PRESENTER = "request.auth.presenter"
+    CLAIM = "request.auth.claims"
+    HEADER = "request.headers"
+    HOST = "request.host"
+    METHOD = "request.method"
+    PATH = "request.path"
+    DESTINATION_IP = "destination.ip"
+    DESTINATION_PORT = "destination.port"
+    SNI = "connection.sni"
+    FILTER_METADATA = "experimental.envoy.filters."
+
+
+class Comparison(StrEnum):
+    """How a rule compares a text. RANGE is of addresses, TEMPLATE of paths, such as `/a/{*}/b/{**}`."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    PRESENT = "present"
+    TEMPLATE = "template"
+    RANGE = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One value that a rule compares with, without its `*`.
+
+    A PRINCIPAL is `domain/ns/namespace/sa/account`, an ACCOUNT `namespace/account`, a REQUEST_PRINCIPAL
+    `issuer/subject`.
+    """
+
+    comparison: Comparison
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessCondition:
+    """The attribute is any of the patterns; `inverted`: it is none of them, which also holds where it is missing."""
+
+    attribute: Attribute
+    patterns: tuple[Pattern, ...]
+    inverted: bool = False
+    names: tuple[str, ...] = ()
+
+
+Alternatives = tuple[tuple[AccessCondition, ...], ...]
+"""Any of several, of which all conditions must hold; without any alternative nothing is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """Matches what comes from any of the sources, to any of the operations, where all conditions hold.
+
+    `name` is what proxies report: `ns[NAMESPACE]-policy[NAME]-rule[POSITION]`.
+    """
+
+    name: str
+    origin: Origin
+    sources: Alternatives = ()
+    operations: Alternatives = ()
+    conditions: tuple[AccessCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBody:
+    """How much of a request's body an authorizer is shown."""
+
+    max_bytes: int
+    partial: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """An external server that is asked whether a request may pass, over gRPC or with an HTTP request."""
+
+    name: str
+    cluster: str
+    authority: str
+    grpc: bool
+    timeout: timedelta = timedelta(seconds=600)
+    fails_open: bool = False
+    status_on_error: int = 403
+    path_prefix: str = ""
+    shown_headers: tuple[TextMatch, ...] = ()
+    added_headers: tuple[tuple[str, str], ...] = ()
+    body: CheckedBody | None = None
+    headers_to_upstream: tuple[TextMatch, ...] = ()
+    headers_to_client_on_allow: tuple[TextMatch, ...] = ()
+    headers_to_client_on_deny: tuple[TextMatch, ...] = ()
+    clears_route_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCheck:
+    """An authorizer is asked about what any of the rules matches, and about nothing else."""
+
+    authorizer: Authorizer
+    rules: tuple[AccessRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call, asked in the order custom, deny, allow; the first that refuses decides.
+
+    `allow` None means that no ALLOW policy applies, so everything passes; an empty one lets nothing pass. `audit` only
+    marks what it matches. `tried_deny` and `tried_allow` are policies in dry-run: their verdict is only counted.
+    """
+
+    custom: tuple[CustomCheck, ...] = ()
+    deny: tuple[AccessRule, ...] = ()
+    allow: tuple[AccessRule, ...] | None = None
+    audit: tuple[AccessRule, ...] = ()
+    tried_deny: tuple[AccessRule, ...] = ()
+    tried_allow: tuple[AccessRule, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Whose tokens are verified, by which keys (a JSON Web Key Set; empty when there is none), and where they are.
+
+    Without any place the usual ones count: `Authorization: Bearer` and the query parameter `access_token`.
+    """
+
+    issuer: str
+    keys: str
+    audiences: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    params: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+    payload_header: str = ""
+    claim_headers: tuple[tuple[str, str], ...] = ()
+    forwards_token: bool = False
+    space_delimited_claims: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Browsers log in with an OpenID provider before they get at what is of any of the hosts, has any of the paths, and
+    none of the excluded ones; no hosts and no paths are all.
+
+    `client_secret` and `session_key` are names of secrets. Behind the login, the id token is in
+    `id_token_header`. `refresh_lifetime` None asks for no refresh tokens.
+    """
+
+    name: str
+    client_id: str
+    authorization_endpoint: str
+    token_endpoint: str
+    token_cluster: str
+    client_secret: str
+    session_key: str
+    cookie_suffix: str
+    id_token_header: str
+    end_session_endpoint: str = ""
+    redirect_path: str = "/oauth2/callback"
+    logout_path: str = "/oauth2/logout"
+    scopes: tuple[str, ...] = ("openid",)
+    resources: tuple[str, ...] = ()
+    hosts: tuple[Pattern, ...] = ()
+    paths: tuple[Pattern, ...] = ()
+    excluded_paths: tuple[Pattern, ...] = ()
+    cookie_domain: str = ""
+    same_site: SameSite = SameSite.LAX
+    forwards_access_token: bool = False
+    lifetime: timedelta = timedelta(hours=1)
+    refresh_lifetime: timedelta | None = None
+    origin: Origin | None = None
+
+    def cookie(self, purpose: str) -> str:
+        """Compose the name of a cookie; logins of one host do not get at one another's."""
+        return f"{purpose}-{self.cookie_suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTrail:
+    """Where records of refused and audited calls go: a file of the proxy, a collector of OpenTelemetry, or both."""
+
+    path: str = ""
+    collector: str = ""
+    authority: str = ""
+    log_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What stands before a workload's ports: who has to log in, whose tokens are verified, who may call, and
+    where records of that go.
+    """
+
+    issuers: tuple[TokenIssuer, ...] = ()
+    access: Access = Access()
+    logins: tuple[Login, ...] = ()
+    trail: AuditTrail | None = None
+
+
+NO_GUARD = Guard()
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """The guard of all ports of a workload, and those of the ports that policies with targets concern."""
+
+    everywhere: Guard = NO_GUARD
+    by_port: tuple[tuple[int, Guard], ...] = ()
+
+    def at(self, port: int) -> Guard:
+        """Return the guard of one port."""
+        return dict(self.by_port).get(port, self.everywhere)
+
+
+NO_GUARDS = Guards()
+
+
+@dataclass(frozen=True, slots=True)
+class PathReading:
+    """What is done to paths before anybody looks at them."""
+
+    normalizes: bool = True
+    merges_slashes: bool = False
+    decodes_slashes: bool = False
+
+
+BASE_PATHS = PathReading()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyPlan:
     """All that one class of proxies does. Order of the tuples is meaningful and stable.
 
     `outbound_fallback` is where captured connections go that no listener knows: PassthroughCluster or BlackHoleCluster.
+    `inbound_mode` is what is taken on ports that are not in `inbound`.
     `diagnostics` tell what was doubtful in the objects that the plan was made from.
     """
 
@@ -420,7 +833,12 @@ class ProxyPlan:
     outbound_fallback: TcpChain | None = None
     inbound: tuple[InboundPort, ...] = ()
     inbound_fallback: TcpChain | None = None
+    inbound_mode: PeerMode = PeerMode.PERMISSIVE
+    trust: MeshTrust = OWN_DOMAIN
     gateway: tuple[GatewayListener, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     dns: tuple[DnsRecord, ...] = ()
+    guards: Guards = NO_GUARDS
+    paths: PathReading = BASE_PATHS
     access_log: AccessLog = AccessLog()
     diagnostics: tuple[Diagnostic, ...] = ()

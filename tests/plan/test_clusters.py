@@ -24,7 +24,7 @@ def with_rule(policy: str, rest: str = "", namespace: str = "depot", host: str =
 
 
 def shaped(text: str, name: str = STOCK, mesh: dict[str, Any] | None = None) -> dict[str, Any]:
-    usual = {"discovery", "protocol", "origin"}
+    usual = {"discovery", "protocol", "origin", "tls"}
     return {field: value for field, value in clusters(text, mesh=mesh)[name].items() if field not in usual}
 
 
@@ -44,10 +44,12 @@ def test_a_service_has_a_cluster_for_each_port_and_subset() -> None:
         "discovery": "eds",
         "protocol": "HTTP",
         "labels": {"version": "v2"},
+        "tls": "mesh",
         "origin": "DestinationRule default/cart spec.subsets[1]",
     }
     assert found["outbound|7000||stock.depot.svc.cluster.local"] == {
         "discovery": "eds",
+        "tls": "mesh",
         "origin": "Service depot/stock spec.ports[1]",
     }
 
@@ -142,8 +144,7 @@ def test_service_entries_resolve_as_they_say(entry: str, expected: dict[str, Any
 
 
 def test_what_has_no_effect_yet_gets_a_diagnostic() -> None:
-    plan = worlds.plan(with_rule("{tls: {mode: SIMPLE}, loadBalancer: {localityLbSetting: {enabled: true}}}"))
+    plan = worlds.plan(with_rule("{loadBalancer: {localityLbSetting: {enabled: true}}}"))
     assert [str(diagnostic) for diagnostic in plan.diagnostics] == [
-        "DestinationRule depot/stock spec.trafficPolicy.tls: has no effect yet",
         "DestinationRule depot/stock spec.trafficPolicy.loadBalancer.localityLbSetting: has no effect yet",
     ]

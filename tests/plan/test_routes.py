@@ -142,7 +142,7 @@ spec:
         ("{fault: {abort: {httpStatus: 500}}, route: [{destination: {host: cart}}]}", "spec.http[0].fault.abort",
          "never acts: percentage is 0 or missing"),
         ("{match: [{headers: {'@request.auth.claims.group': {exact: a}}}], route: [{destination: {host: cart}}]}",
-         "spec.http[0]", "never matches: claims of tokens are not read yet"),
+         "spec.http[0]", "never matches in sidecars: claims of tokens are read by gateways only"),
         ("{delegate: {name: gone}}", "spec.http[0].delegate",
          "has no effect: there is no such VirtualService without hosts"),
     ],

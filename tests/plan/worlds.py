@@ -1,6 +1,6 @@
 """Small worlds for tests: YAML as users write it, the view of one of its proxies, and the plan for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from textwrap import dedent
 from typing import Any
 
@@ -15,7 +15,8 @@ from lateen.model.service import Resolution, Service
 from lateen.model.snapshot import Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.view import ProxyView
 from lateen.model.views import Views
-from lateen.model.workload import WorkloadKey
+from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workloads import Workloads
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
 from lateen.plan.types import ProxyPlan
@@ -42,7 +43,12 @@ spec:
 """
 
 
-def snapshot(text: str, mesh: Mapping[str, Any] | None = None, previous: Snapshot | None = None) -> Snapshot:
+def snapshot(
+    text: str,
+    mesh: Mapping[str, Any] | None = None,
+    previous: Snapshot | None = None,
+    workloads: Iterable[Workload] = (),
+) -> Snapshot:
     """Decode YAML that must be right; services without an address get one, as the mesh gives them.
 
     What is the same as in `previous` stays the same object.
@@ -54,7 +60,7 @@ def snapshot(text: str, mesh: Mapping[str, Any] | None = None, previous: Snapsho
     found = first_snapshot(Inputs(config, mesh=settings)).services.values()
     wanting = [service.host for service in found if _wants_address(service)]
     addresses = {host: f"10.96.0.{number}" for number, host in enumerate(wanting, start=1)}
-    inputs = Inputs(config, addresses=addresses, mesh=settings)
+    inputs = Inputs(config, Workloads().apply(workloads), addresses, settings)
     return next_snapshot(previous, inputs)[0] if previous else first_snapshot(inputs)
 
 

@@ -4,9 +4,13 @@ A table has `config` (YAML documents) and `files` (paths in the checkout), and r
 
     call            the URL; `tcp://host:port` is a bare connection
     from            the client's namespace, `default` unless told; `labels` are its labels
+    secured         how a call reaches the workload's own proxy: `mesh`, `own` or `plain`, which is usual
+    server name     what a client asks for in its TLS, where it is not the host
     through         `gateway` for a call from outside, `server` for a call that reaches the workload's own proxy
+    claims          those of the verified token that the request carries
     host, headers, method, to address    what the client sends, where it is not the usual
     goes to         `host:port` or `host:port/subset`, several with their percentages; or the name of a special cluster
+    refused         why the connection is closed
     answered        the status that the proxy answers itself; `location` for a redirection
     by              the object and field that decided
     as              path and authority as they arrive, where they are rewritten
@@ -26,13 +30,14 @@ from lateen.model.proxy import Role
 from lateen.plan import simulate
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
-from lateen.plan.simulate import Journey, Request
+from lateen.plan.simulate import Journey, Request, Secured
 from lateen.plan.types import Fault
 from tests.plan import worlds
 
 TABLES = Path(__file__).parent / "tables"
 CHECKOUT = Path(__file__).parents[2]
 PORTS = {"http": 80, "https": 443}
+SECURED = {"plain": Secured.PLAIN, "mesh": Secured.MESH, "own": Secured.OWN_TLS}
 
 
 def rows() -> Iterator[Any]:
@@ -48,7 +53,7 @@ def test_a_call_goes_where_the_table_says(table: dict[str, Any], row: dict[str, 
     happened = {name: value for name, value in told(journey).items() if name in row}
     expected = {name: row[name] for name in happened}
     assert happened == expected
-    assert {"goes to", "answered"} & row.keys(), "a row says where the call goes"
+    assert {"goes to", "answered", "refused"} & row.keys(), "a row says where the call goes"
 
 
 def follow(table: dict[str, Any], row: dict[str, Any]) -> Journey:
@@ -80,6 +85,9 @@ def request(row: dict[str, Any]) -> Request:
         address=row.get("to address", ""),
         scheme="https" if url.scheme == "https" else "http",
         is_http=url.scheme != "tcp",
+        claims=row.get("claims", {}),
+        secured=SECURED[row.get("secured", "plain")],
+        server_name=row.get("server name", ""),
     )
 
 
@@ -88,6 +96,7 @@ def told(journey: Journey) -> dict[str, Any]:
     return {
         "goes to": next(iter(split)) if len(split) == 1 else split,
         "answered": journey.status,
+        "refused": journey.refused,
         "location": journey.location,
         "by": str(journey.route.origin) if journey.route else "",
         "fault": failing(journey.fault),
