@@ -6,7 +6,7 @@ from typing import Any, Final
 from lateen.envoy.addresses import ANY_ADDRESS
 from lateen.envoy.clusters import stat_name
 from lateen.envoy.listeners import LOOPBACK
-from lateen.names import PROXY_SOCKET_MARK
+from lateen.names import CONTROL_PLANE_HOST, PROXY_SOCKET_MARK, ROOT_SECRET, SDS_CLUSTER, WORKLOAD_SECRET
 
 ADMIN_PORT: Final = 15000
 HEALTH_PORT: Final = 15021
@@ -47,6 +47,7 @@ def bootstrap(
     cluster: str,
     *,
     xds_socket: str,
+    sds_socket: str,
     admin_socket: str,
     metadata: Mapping[str, object] | None = None,
     socket_mark: int | None = PROXY_SOCKET_MARK,
@@ -56,10 +57,11 @@ def bootstrap(
 ) -> dict[str, Any]:
     """Say a proxy's bootstrap as JSON: everything else comes over the socket `xds_socket`.
 
-    The admin interface is at `admin_socket`, for its own user only, from the first moment on; on loopback it can be
-    reached once the configuration has come, as all listeners. `cluster` is the name of the
-    service that the proxy stands for. `socket_mark` marks the proxy's own connections, so that they are not captured;
-    None leaves them unmarked, where nothing is captured or marks are not permitted.
+    That one is TLS, with the workload's certificate, which comes over the socket `sds_socket` before. The admin
+    interface is at `admin_socket`, for its own user only, from the first moment on; on loopback it can be reached
+    once the configuration has come, as all listeners. `cluster` is the name of the service that the proxy stands for.
+    `socket_mark` marks the proxy's own connections, so that they are not captured; None leaves them unmarked, where
+    nothing is captured or marks are not permitted.
     """
     manager = {} if socket_mark is None else {"cluster_manager": {"upstream_bind_config": _marked(socket_mark)}}
     return {
@@ -68,7 +70,11 @@ def bootstrap(
         **manager,
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
-            "clusters": [_xds_cluster(xds_socket), _pipe_cluster(ADMIN_CLUSTER, admin_socket)],
+            "clusters": [
+                _sds_cluster(sds_socket),
+                _xds_cluster(xds_socket),
+                _pipe_cluster(ADMIN_CLUSTER, admin_socket),
+            ],
             "listeners": [
                 _admin_listener(admin_port),
                 _single_path_listener("metrics", metrics_port, "/stats/prometheus", "/stats/prometheus"),
@@ -102,16 +108,61 @@ def _dynamic_resources() -> dict[str, Any]:
 
 def _xds_cluster(socket: str) -> dict[str, Any]:
     """Say the control plane; a connection to one that hangs is found out within half a minute."""
-    http2 = {"connection_keepalive": {"interval": "20s", "timeout": "10s"}}
+    keepalive = {"connection_keepalive": {"interval": "20s", "timeout": "10s"}}
     return {
         **_pipe_cluster(XDS_CLUSTER, socket),
+        **_http2(keepalive),
+        "transport_socket": _control_plane_tls(),
+    }
+
+
+def _sds_cluster(socket: str) -> dict[str, Any]:
+    """Say the node agent, which has the workload's certificate; the socket itself says whose it is."""
+    return {**_pipe_cluster(SDS_CLUSTER, socket), **_http2({})}
+
+
+def _http2(options: Mapping[str, object]) -> dict[str, Any]:
+    return {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": http2},
+                "explicit_http_config": {"http2_protocol_options": dict(options)},
             }
+        }
+    }
+
+
+def _control_plane_tls() -> dict[str, Any]:
+    """Say TLS with the control plane. Its host name is asked for: an account of that name could be had by anybody."""
+    host = {"san_type": "DNS", "matcher": {"exact": CONTROL_PLANE_HOST}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": CONTROL_PLANE_HOST,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+                "tls_certificate_sds_secret_configs": [_secret(WORKLOAD_SECRET)],
+                "combined_validation_context": {
+                    "default_validation_context": {"match_typed_subject_alt_names": [host]},
+                    "validation_context_sds_secret_config": _secret(ROOT_SECRET),
+                },
+            },
         },
     }
+
+
+def _secret(name: str) -> dict[str, Any]:
+    """Say a secret of the node agent, in the same words as elsewhere: then Envoy asks for it once."""
+    agent = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+    }
+    source = {"api_config_source": agent, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
 
 
 def _pipe_cluster(name: str, path: str) -> dict[str, Any]:

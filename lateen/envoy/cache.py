@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
-from lateen.envoy import clusters, endpoints, routes
+from lateen.envoy import clusters, endpoints, routes, secrets
 from lateen.envoy.framing import field_of, frame, version
 from lateen.envoy.values import type_url
 from lateen.model.endpoint import Endpoint, select
-from lateen.plan.types import Cluster, RouteTable, VirtualHost
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from lateen.plan.types import Cluster, RouteTable, Secret, VirtualHost
+from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from lateen.xds.resources import Resource
 
 _VIRTUAL_HOSTS_FIELD: Final = 2
@@ -51,6 +51,11 @@ class ResourceCache:
         """Return a cluster's resource."""
         found = self._resources.get((CLUSTER, id(plan)))
         return found or self._add((CLUSTER, id(plan)), plan.name, clusters.cluster(plan), (plan,))
+
+    def secret(self, plan: Secret) -> Resource:
+        """Return a secret's resource."""
+        found = self._resources.get((SECRET, id(plan)))
+        return found or self._add((SECRET, id(plan)), plan.name, secrets.secret(plan), (plan,))
 
     def assignment(self, plan: Cluster, known: tuple[Endpoint, ...]) -> Resource:
         """Return the resource with those of a port's endpoints that a cluster has."""

@@ -7,7 +7,7 @@ from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import config_source_pb2
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2
 
-from lateen.envoy import connection_pools, endpoints, load_balancing
+from lateen.envoy import connection_pools, endpoints, load_balancing, transport_sockets
 from lateen.envoy.addresses import marked_source
 from lateen.envoy.values import duration, origin_metadata, typed
 from lateen.plan.types import Cluster, Discovery, Keepalive, OutlierDetection
@@ -23,6 +23,7 @@ def cluster(plan: Cluster) -> Any:
     _discover(message, plan)
     load_balancing.balance(message, plan)
     connection_pools.limit(message, plan)
+    transport_sockets.secure(message, plan)
     # Endpoints that are not ready are known to the proxy, so it must never fall back to them in a panic.
     message.common_lb_config.healthy_panic_threshold.value = plan.outliers.min_healthy_percent if plan.outliers else 0
     if plan.outliers is not None:

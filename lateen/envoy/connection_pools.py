@@ -7,7 +7,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from lateen.envoy.values import duration, typed
 from lateen.model.protocol import Protocol
-from lateen.plan.types import Cluster, Limits
+from lateen.plan.types import Cluster, Limits, OriginatedTls
 
 NO_BOUND: Final = 2**32 - 1
 _MOST_STREAMS: Final = 2**31 - 1
@@ -30,13 +30,25 @@ def http_protocol_options(plan: Cluster) -> Any | None:
         _open_streams(options.use_downstream_protocol_config.http2_protocol_options, plan.limits)
     elif plan.protocol.is_http2:
         _open_streams(options.explicit_http_config.http2_protocol_options, plan.limits)
-    elif plan.protocol.is_http and _has_http_limits(plan.limits):
+    elif plan.protocol.is_http and (_has_http_limits(plan.limits) or _follows_host(plan)):
         options.explicit_http_config.http_protocol_options.SetInParent()
     else:
         return None
+    if isinstance(plan.tls, OriginatedTls) and plan.tls.follows_host:
+        _name_server_by_host(options.upstream_http_protocol_options, plan.tls)
     if _has_http_limits(plan.limits):
         options.common_http_protocol_options.CopyFrom(_common_http_protocol_options(plan.limits))
     return options
+
+
+def _follows_host(plan: Cluster) -> bool:
+    return isinstance(plan.tls, OriginatedTls) and plan.tls.follows_host
+
+
+def _name_server_by_host(message: Any, tls: OriginatedTls) -> None:
+    """Have each request's host asked for in the TLS, and looked for in the certificate unless other names are."""
+    message.auto_sni = True
+    message.auto_san_validation = tls.verifies and not tls.accepted_names
 
 
 def _break_circuits(thresholds: Any, limits: Limits) -> None:

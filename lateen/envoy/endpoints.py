@@ -7,6 +7,7 @@ from envoy.config.core.v3 import base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from lateen.envoy.addresses import fill
+from lateen.envoy.transport_sockets import mark_endpoint
 from lateen.model.endpoint import Endpoint, Health
 from lateen.model.workload import Locality
 
@@ -46,6 +47,8 @@ def _add(group: Any, endpoint: Endpoint, includes_unready: bool) -> None:
     group.load_balancing_weight.value += weight
     if endpoint.workload:
         message.metadata.filter_metadata["istio"].fields["workload"].string_value = _workload(endpoint)
+    if endpoint.tls:
+        mark_endpoint(message.metadata)
 
 
 def _name_locality(message: Any, locality: Locality) -> None:

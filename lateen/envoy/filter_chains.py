@@ -1,15 +1,54 @@
 """Filter chains: what becomes of the connections that a match picks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from envoy.config.listener.v3 import listener_components_pb2
 
 from lateen.envoy.listener_filters import HTTP_PROTOCOLS
-from lateen.envoy.network_filters import http_connection_manager, tcp_proxy
+from lateen.envoy.network_filters import authorization, http_connection_manager, offered_protocols, tcp_proxy
+from lateen.envoy.server_sockets import server_socket
 from lateen.envoy.side import Side
+from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS, mesh_server
+from lateen.envoy.values import duration
 from lateen.names import BLACK_HOLE_CLUSTER
-from lateen.plan.types import AccessLog, Chain, HttpChain, SniffedChain, Target, TcpChain
+from lateen.plan.types import (
+    BASE_PATHS,
+    NO_GUARD,
+    AccessLog,
+    Arrival,
+    Chain,
+    Guard,
+    HttpChain,
+    MeshTrust,
+    NamedChain,
+    PathReading,
+    SniffedChain,
+    Target,
+    TcpChain,
+    Way,
+)
+
+_TLS: Final = "tls"
+_PLAIN: Final = "raw_buffer"
+_MESH: Final = (Arrival.MESH, Arrival.MESH_ONLY)
+_TRANSPORT: Final = {
+    Arrival.ANY: "",
+    Arrival.PLAIN: "raw_buffer",
+    Arrival.MESH: "tls",
+    Arrival.MESH_ONLY: "tls",
+    Arrival.OWN_TLS: "tls",
+}
+_NAMES: Final = {
+    Arrival.ANY: "",
+    Arrival.PLAIN: "",
+    Arrival.MESH: "mtls",
+    Arrival.MESH_ONLY: "mtls",
+    Arrival.OWN_TLS: "tls",
+}
+_HANDSHAKE_TIMEOUT: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +59,13 @@ class Setting:
     stat_prefix: str
     access_log: AccessLog
     operation: str = ""
+    guard: Guard = NO_GUARD
+    paths: PathReading = BASE_PATHS
 
 
 def filter_chain(name: str, plan: HttpChain | TcpChain, setting: Setting, port: int | None = None) -> Any:
     """Say what becomes of connections, of those to `port` where it is given."""
-    chain = listener_components_pb2.FilterChain(name=name, filters=[_network_filter(plan, setting)])
+    chain = listener_components_pb2.FilterChain(name=name, filters=list(_network_filters(plan, setting)))
     if port is not None:
         chain.filter_chain_match.destination_port.value = port
     return chain
@@ -37,6 +78,53 @@ def filter_chains(name: str, plan: Chain, setting: Setting, port: int | None = N
     http = filter_chain(f"{name}-http", plan.http, setting, port)
     match_http(http)
     return [http, filter_chain(name, plan.tcp, setting, port)]
+
+
+def way_in(name: str, plan: Way, trust: MeshTrust, setting: Setting, port: int | None = None) -> Any:
+    """Say a way into the workload: which connections take it, what they prove, and what becomes of them."""
+    is_http = isinstance(plan.carries, HttpChain)
+    chain = filter_chain(_way_name(name, plan), plan.carries, setting, port)
+    chain.filter_chain_match.transport_protocol = _TRANSPORT[plan.arrival]
+    chain.filter_chain_match.application_protocols.extend(_protocols(plan))
+    if plan.arrival in _MESH:
+        chain.transport_socket.CopyFrom(mesh_server(trust, is_http=is_http))
+        chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    return chain
+
+
+def named_chain(name: str, plan: NamedChain, setting: Setting) -> Any:
+    """Say what becomes of TLS connections for some server names, or for all that no other chain is for."""
+    chain = filter_chain("|".join((name, *plan.server_names[:1])), plan.chain, setting)
+    chain.filter_chain_match.transport_protocol = _TLS
+    chain.filter_chain_match.server_names.extend(plan.server_names)
+    if plan.tls is not None:
+        chain.transport_socket.CopyFrom(server_socket(plan.tls, is_http=isinstance(plan.chain, HttpChain)))
+        chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    return chain
+
+
+def match_not_tls(chain: Any) -> None:
+    """Leave out TLS, whose offered protocols look like detected ones where the listener looks at both."""
+    chain.filter_chain_match.transport_protocol = _PLAIN
+
+
+def _protocols(plan: Way) -> tuple[str, ...]:
+    """List the application protocols of which the connections on a way have one.
+
+    Envoy never goes back from a half fulfilled match to a chain that asks for less: of the ways that ask for the same
+    transport, exactly one asks for no protocol, except where all that come have one.
+    """
+    if plan.arrival in (Arrival.ANY, Arrival.PLAIN):
+        return HTTP_PROTOCOLS if plan.is_http else ()
+    if plan.arrival in _MESH and plan.is_http:
+        return MESH_HTTP_PROTOCOLS
+    if plan.arrival is Arrival.MESH:
+        return MESH_TCP_PROTOCOLS if plan.is_http is False else (*MESH_TCP_PROTOCOLS, *MESH_HTTP_PROTOCOLS)
+    return ()
+
+
+def _way_name(name: str, plan: Way) -> str:
+    return "-".join(filter(None, (name, _NAMES[plan.arrival], "http" if plan.is_http else "")))
 
 
 def match_http(chain: Any) -> None:
@@ -53,9 +141,19 @@ def black_hole(name: str, port: int, access_log: AccessLog) -> Any:
     return filter_chain(name, nowhere, Setting(Side.INBOUND, BLACK_HOLE_CLUSTER, access_log), port)
 
 
-def _network_filter(plan: HttpChain | TcpChain, setting: Setting) -> Any:
+def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[Any]:
     if isinstance(plan, TcpChain):
-        return tcp_proxy.tcp_proxy(plan, setting.access_log)
-    return http_connection_manager.http_connection_manager(
-        plan, setting.side, setting.stat_prefix, setting.access_log, setting.operation
-    )
+        if plan.says_tcp:
+            yield offered_protocols.offered_protocols(MESH_TCP_PROTOCOLS)
+        yield from authorization.network_filters(setting.guard)
+        yield tcp_proxy.tcp_proxy(plan, setting.access_log, setting.guard)
+    else:
+        yield http_connection_manager.http_connection_manager(
+            plan,
+            setting.side,
+            setting.stat_prefix,
+            setting.access_log,
+            setting.operation,
+            guard=setting.guard,
+            paths=setting.paths,
+        )

@@ -7,6 +7,7 @@ from typing import Any, Final
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from lateen.envoy.values import duration, typed
 
@@ -15,8 +16,10 @@ DETECTION_TIMEOUT: Final = timedelta(seconds=2)
 """How long the first bytes are waited for before a connection is taken to be TCP.
 
 Istio waits for ever, which hangs where the server speaks first. Here such a connection works, late by this at each
-proxy that has to guess; a port whose protocol is declared has no delay. The price: a client that opens a connection
-ahead of time and is silent for longer has its requests on it carried as TCP.
+proxy that has to guess. Outbound, a port whose protocol is declared has no delay; inbound, it has none if only the
+mesh's TLS is taken, in which the client speaks first, or if it is not taken at all. The price: a client that opens a
+connection ahead of time and is silent for longer has its requests on it carried as TCP where the protocol is detected,
+and its TLS refused where that is.
 """
 
 
@@ -30,11 +33,31 @@ def http_inspector() -> Any:
     return _listener_filter("envoy.filters.listener.http_inspector", http_inspector_pb2.HttpInspector())
 
 
+def tls_inspector() -> Any:
+    """Learn whether the client speaks TLS, and for which server name and protocols it asks."""
+    return _listener_filter("envoy.filters.listener.tls_inspector", tls_inspector_pb2.TlsInspector())
+
+
 def detect(message: Any, ports: Sequence[int] | None = None) -> None:
-    """Have a listener look at the first bytes of connections, of all or of those to some ports."""
+    """Have a listener find out which connections are plain HTTP, among all or among those to some ports."""
     inspector = http_inspector()
     if ports is not None:
         inspector.filter_disabled.not_match.CopyFrom(_any_port(ports))
+    _look(message, inspector)
+
+
+def detect_tls(message: Any, *, ports: Sequence[int] = (), except_ports: Sequence[int] = ()) -> None:
+    """Have a listener find out which connections are TLS, among those to some ports, or to all except some."""
+    inspector = tls_inspector()
+    if ports:
+        inspector.filter_disabled.not_match.CopyFrom(_any_port(ports))
+    elif except_ports:
+        inspector.filter_disabled.CopyFrom(_any_port(except_ports))
+    _look(message, inspector)
+
+
+def _look(message: Any, inspector: Any) -> None:
+    """Add an inspector; where nothing comes that it could look at, the connection goes on after a while."""
     message.listener_filters.append(inspector)
     message.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
     message.continue_on_listener_filters_timeout = True

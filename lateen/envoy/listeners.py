@@ -9,17 +9,34 @@ from envoy.config.listener.v3 import listener_pb2
 from lateen.envoy import listener_filters
 from lateen.envoy.addresses import ANY_ADDRESS, address, udp_address
 from lateen.envoy.dns import dns_filter
-from lateen.envoy.filter_chains import Setting, black_hole, filter_chain, filter_chains, match_http
+from lateen.envoy.filter_chains import (
+    Setting,
+    black_hole,
+    filter_chain,
+    filter_chains,
+    match_http,
+    match_not_tls,
+    named_chain,
+    way_in,
+)
 from lateen.envoy.side import Side
-from lateen.names import DNS_LISTENER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
+from lateen.model.peers import PeerMode
+from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
+from lateen.plan import tls
 from lateen.plan.types import (
+    BASE_PATHS,
+    NO_GUARDS,
     AccessLog,
     DnsRecord,
     GatewayListener,
+    Guard,
+    Guards,
     HttpChain,
     InboundPort,
+    MeshTrust,
     OutboundListener,
+    PathReading,
     SniffedChain,
     TcpChain,
 )
@@ -48,14 +65,15 @@ def virtual_outbound(fallback: TcpChain, access_log: AccessLog) -> Any:
     return message
 
 
-def outbound_listener(plan: OutboundListener, access_log: AccessLog) -> Any:
+def outbound_listener(plan: OutboundListener, access_log: AccessLog, paths: PathReading = BASE_PATHS) -> Any:
     """Say what becomes of captured connections to one destination; it is no open port.
 
     Only where the protocol is not known is anything waited for: the server may be the one that speaks first.
     """
     name = listener_name(plan.address, plan.port)
-    setting = Setting(Side.OUTBOUND, f"outbound_{name};", access_log)
+    setting = Setting(Side.OUTBOUND, f"outbound_{name};", access_log, paths=paths)
     chains = filter_chains(name, plan.chain, setting)
+    chains += [named_chain(name, one, setting) for one in plan.named]
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
@@ -63,8 +81,12 @@ def outbound_listener(plan: OutboundListener, access_log: AccessLog) -> Any:
         filter_chains=chains,
     )
     message.bind_to_port.value = False
+    if plan.named:
+        listener_filters.detect_tls(message)
     if plan.fallback is not None and isinstance(plan.chain, HttpChain):
         match_http(message.filter_chains[0])
+        if plan.named:
+            match_not_tls(message.filter_chains[0])
         message.default_filter_chain.CopyFrom(filter_chain("PassthroughFilterChain", plan.fallback, setting))
         listener_filters.detect(message)
     elif isinstance(plan.chain, SniffedChain):
@@ -72,8 +94,19 @@ def outbound_listener(plan: OutboundListener, access_log: AccessLog) -> Any:
     return message
 
 
-def virtual_inbound(ports: Sequence[InboundPort], fallback: TcpChain, access_log: AccessLog) -> Any:
-    """Say what becomes of connections into the workload: a chain or two for each known port, one for all others."""
+def virtual_inbound(
+    ports: Sequence[InboundPort],
+    fallback: TcpChain,
+    mode: PeerMode,
+    trust: MeshTrust,
+    access_log: AccessLog,
+    guards: Guards = NO_GUARDS,
+    paths: PathReading = BASE_PATHS,
+) -> Any:
+    """Say what becomes of connections into the workload: the ways into each known port, and into all others.
+
+    There is no default chain: whatever takes none of the ways into a port is refused.
+    """
     message = listener_pb2.Listener(
         name=VIRTUAL_INBOUND,
         address=address(ANY_ADDRESS, INBOUND_PORT),
@@ -82,24 +115,32 @@ def virtual_inbound(ports: Sequence[InboundPort], fallback: TcpChain, access_log
         listener_filters=[listener_filters.original_dst()],
     )
     for port in ports:
-        message.filter_chains.extend(_inbound_chains(port, access_log))
-    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, access_log)
-    message.default_filter_chain.CopyFrom(filter_chain(VIRTUAL_INBOUND, fallback, setting))
-    if detected := [port.port for port in ports if isinstance(port.chain, SniffedChain)]:
-        listener_filters.detect(message, detected)
+        setting = _inbound_setting(port, access_log, guards.at(port.port), paths)
+        message.filter_chains.extend(_inbound_chains(port, trust, setting))
+    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, access_log, guard=guards.everywhere, paths=paths)
+    others = tls.ways_in(fallback, mode, INBOUND_PASSTHROUGH_CLUSTER)
+    message.filter_chains.extend(way_in(VIRTUAL_INBOUND, way, trust, setting) for way in others)
+    _inspect(message, ports, mode)
     return message
 
 
-def gateway_listener(plan: GatewayListener, access_log: AccessLog) -> Any:
+def gateway_listener(
+    plan: GatewayListener, access_log: AccessLog, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+) -> Any:
     """Say an open port of a gateway. Its buffers are small: anyone may open connections to it."""
     name = listener_name(plan.address, plan.port)
+    setting = Setting(Side.GATEWAY, f"outbound_{name};", access_log, guard=guards.everywhere, paths=paths)
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
         traffic_direction=base_pb2.OUTBOUND,
-        filter_chains=filter_chains(name, plan.chain, Setting(Side.GATEWAY, f"outbound_{name};", access_log)),
+        filter_chains=[named_chain(name, one, setting) for one in plan.named],
     )
     message.per_connection_buffer_limit_bytes.value = _GATEWAY_BUFFER_BYTES
+    if plan.chain is not None:
+        message.filter_chains.extend(filter_chains(name, plan.chain, setting))
+    else:
+        message.listener_filters.append(listener_filters.tls_inspector())
     if isinstance(plan.chain, SniffedChain):
         listener_filters.detect(message)
     return message
@@ -115,8 +156,27 @@ def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
     )
 
 
-def _inbound_chains(port: InboundPort, access_log: AccessLog) -> list[Any]:
+def _inbound_setting(port: InboundPort, access_log: AccessLog, guard: Guard, paths: PathReading) -> Setting:
     name = listener_name(ANY_ADDRESS, port.port)
     operation = f"{port.host}:{port.port}/*" if port.host else ""
-    setting = Setting(Side.INBOUND, f"inbound_{name};", access_log, operation)
-    return filter_chains(name, port.chain, setting, port.port)
+    return Setting(Side.INBOUND, f"inbound_{name};", access_log, operation, guard, paths)
+
+
+def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> list[Any]:
+    name = listener_name(ANY_ADDRESS, port.port)
+    return [way_in(name, way, trust, setting, port.port) for way in tls.ways_into(port)]
+
+
+def _inspect(message: Any, ports: Sequence[InboundPort], mode: PeerMode) -> None:
+    """Have the first bytes looked at where the ways into a port differ by them, and nowhere else."""
+    plain = [port.port for port in ports if port.mode is PeerMode.DISABLE]
+    if mode is not PeerMode.DISABLE:
+        listener_filters.detect_tls(message, except_ports=plain)
+    elif len(plain) < len(ports):
+        listener_filters.detect_tls(message, ports=[port.port for port in ports if port.mode is not PeerMode.DISABLE])
+    if detected := [port.port for port in ports if _may_be_plain_http(port)]:
+        listener_filters.detect(message, detected)
+
+
+def _may_be_plain_http(port: InboundPort) -> bool:
+    return isinstance(port.chain, SniffedChain) and port.mode is not PeerMode.STRICT

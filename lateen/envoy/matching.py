@@ -1,11 +1,16 @@
 """Comparisons of paths, headers and query parameters."""
 
-from typing import Any
+from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.matcher.v3 import regex_pb2, string_pb2
+from envoy.type.matcher.v3 import metadata_pb2, regex_pb2, string_pb2, value_pb2
 
-from lateen.plan.types import MatchKind, NamedMatch, RequestMatch, TextMatch
+from lateen.plan.types import ClaimMatch, MatchKind, NamedMatch, RequestMatch, TextMatch
+
+TOKENS: Final = "envoy.filters.http.jwt_authn"
+"""The filter that verifies tokens, in whose metadata the claims stand under `PAYLOAD`."""
+
+PAYLOAD: Final = "payload"
 
 
 def regex(pattern: str) -> Any:
@@ -19,6 +24,8 @@ def string_matcher(match: TextMatch) -> Any:
         return string_pb2.StringMatcher(safe_regex=regex(_with_case(match)))
     if match.kind is MatchKind.PREFIX:
         return string_pb2.StringMatcher(prefix=match.value, ignore_case=match.ignore_case)
+    if match.kind is MatchKind.SUFFIX:
+        return string_pb2.StringMatcher(suffix=match.value, ignore_case=match.ignore_case)
     return string_pb2.StringMatcher(exact=match.value, ignore_case=match.ignore_case)
 
 
@@ -29,7 +36,24 @@ def route_match(match: RequestMatch) -> Any:
         query_parameters=[query_parameter_matcher(parameter) for parameter in match.query],
     )
     _match_path(message, match.path)
+    message.dynamic_metadata.extend(map(claim_matcher, match.claims))
     return message
+
+
+def claim_matcher(claim: ClaimMatch) -> Any:
+    """Say a comparison of a claim, which may be one of a list; an inverted one also holds without the claim."""
+    if claim.match.kind is MatchKind.PRESENT:
+        text = string_pb2.StringMatcher(safe_regex=regex(".*"))
+    else:
+        text = string_matcher(claim.match)
+    alone = value_pb2.ValueMatcher(string_match=text)
+    listed = value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=alone))
+    return metadata_pb2.MetadataMatcher(
+        filter=TOKENS,
+        path=[metadata_pb2.MetadataMatcher.PathSegment(key=key) for key in (PAYLOAD, *claim.path)],
+        value=value_pb2.ValueMatcher(or_match=value_pb2.OrMatcher(value_matchers=[alone, listed])),
+        invert=claim.match.inverted,
+    )
 
 
 def header_matcher(header: NamedMatch) -> Any:

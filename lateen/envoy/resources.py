@@ -12,7 +12,7 @@ from lateen.envoy.values import type_url
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Role
 from lateen.plan.types import Cluster, Discovery, ProxyPlan
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from lateen.xds.resources import Resource, ResourceSet
 
 EndpointLookup = Callable[[str, int], tuple[Endpoint, ...]]
@@ -31,6 +31,7 @@ def resource_set(
     return {
         CLUSTER: {item.name: cache.cluster(item) for item in plan.clusters},
         ENDPOINT: load_assignments(plan.clusters, lookup, cache),
+        SECRET: {item.name: cache.secret(item) for item in plan.secrets},
         LISTENER: {made.name: made for made in _listeners(plan, cache, dns_upstream)},
         ROUTE: {item.name: cache.route_table(item) for item in plan.route_tables},
     }
@@ -53,14 +54,15 @@ def resource(name: str, message: Message) -> Resource:
 
 
 def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iterator[Resource]:
-    log = plan.access_log
+    log, guarded = plan.access_log, (plan.guards, plan.paths)
     if plan.outbound_fallback is not None:
         yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, log)
     for outbound in plan.outbound:
-        yield cache.listener(listeners.outbound_listener, outbound, log)
+        yield cache.listener(listeners.outbound_listener, outbound, log, plan.paths)
     if plan.inbound_fallback is not None:
-        yield cache.listener(listeners.virtual_inbound, plan.inbound, plan.inbound_fallback, log)
+        peers = (plan.inbound_mode, plan.trust)
+        yield cache.listener(listeners.virtual_inbound, plan.inbound, plan.inbound_fallback, *peers, log, *guarded)
     for gateway in plan.gateway:
-        yield cache.listener(listeners.gateway_listener, gateway, log)
+        yield cache.listener(listeners.gateway_listener, gateway, log, *guarded)
     if plan.role is Role.SIDECAR:
         yield cache.listener(listeners.dns_listener, plan.dns, dns_upstream)

@@ -21,7 +21,8 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from lateen.envoy.bootstrap import bootstrap
+from lateen.envoy.bootstrap import XDS_CLUSTER, bootstrap
+from lateen.names import SDS_CLUSTER
 from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from lateen.xds.resources import Resource, ResourceSet
 
@@ -69,14 +70,36 @@ def static_bootstrap(resources: ResourceSet, directory: Path, **ports: int) -> d
         "sidecar~10.0.0.1~test.default~default.svc.cluster.local",
         "test.default",
         xds_socket=str(directory / "xds.sock"),
+        sds_socket=str(directory / "sds.sock"),
         admin_socket=str(directory / "admin.sock"),
         socket_mark=None,
         **ports,
     )
     whole["dynamic_resources"] = {}
+    clusters = whole["static_resources"]["clusters"]
+    whole["static_resources"]["clusters"] = [cluster for cluster in clusters if cluster["name"] != XDS_CLUSTER]
+    clusters = whole["static_resources"]["clusters"]
+    # it would wait for a certificate, and Envoy for it
+    whole["static_resources"]["clusters"] = [each for each in clusters if each["name"] != XDS_CLUSTER]
     for kind, items in static_resources(resources).items():
-        whole["static_resources"][kind] += items
+        whole["static_resources"][kind] += _with_secrets_from_the_agent(items)
     return whole
+
+
+def _with_secrets_from_the_agent(said: Any) -> Any:
+    """Have secrets of the stream come from the node agent: there is no stream."""
+    if isinstance(said, list):
+        return [_with_secrets_from_the_agent(item) for item in said]
+    if not isinstance(said, dict):
+        return said
+    if "ads" in said.get("sds_config", {}):
+        agent = {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+        }
+        return {**said, "sds_config": {"api_config_source": agent, "resource_api_version": "V3"}}
+    return {name: _with_secrets_from_the_agent(value) for name, value in said.items()}
 
 
 def accepted_by_envoy(*sets: ResourceSet) -> str:

@@ -2,17 +2,20 @@
 
 import http.client
 import json
+import random
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
 
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import EndpointLookup, resource_set
@@ -22,6 +25,7 @@ from .acceptance import envoy_path, static_bootstrap
 
 STARTED_WITHIN_SECONDS = 15
 HOST = "127.0.0.1"
+BELOW_THE_KERNEL_S = range(11_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,21 @@ class RunningEnvoy:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on, and that the kernel gives to no client meanwhile."""
+    with ExitStack() as stack:
+        return [_held_port(stack) for _ in range(count)]
+
+
+def _held_port(stack: ExitStack) -> int:
+    while True:
+        probe = stack.enter_context(socket.socket())
+        with suppress(OSError):
+            probe.bind(("", random.choice(BELOW_THE_KERNEL_S)))
+            return int(probe.getsockname()[1])
 
 
 def ask(port: int, path: str, **headers: str) -> Answer:
@@ -86,7 +102,11 @@ def http_server(name: str) -> Iterator[int]:
 
         def do_GET(self) -> None:
             seen = {key.lower(): value for key, value in self.headers.items()}
-            body = name if self.path == "/name" else json.dumps({"name": name, "path": self.path, "headers": seen})
+            body = (
+                name
+                if self.path == "/name"
+                else json.dumps({"name": name, "path": self.requestline.split()[1], "headers": seen})
+            )
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -113,13 +133,39 @@ def greeting_server(greeting: bytes) -> Iterator[int]:
 
 
 @contextmanager
-def running_envoy(plan: ProxyPlan, lookup: EndpointLookup, place: Path) -> Iterator[RunningEnvoy]:
-    """Run an Envoy that does what a plan says, until the block ends."""
-    ports = {"admin_port": free_port(), "health_port": free_port(), "metrics_port": free_port()}
+def echo_server(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A TCP server that sends back what it gets; with a context it speaks TLS."""
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            connection = context.wrap_socket(self.request, server_side=True) if context else self.request
+            while received := connection.recv(1000):
+                connection.sendall(received)
+
+    with _serving(_SilentServer((HOST, 0), Handler)) as port:
+        yield port
+
+
+class _SilentServer(ThreadingTCPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that break off."""
+
+
+@contextmanager
+def running_envoy(
+    plan: ProxyPlan,
+    lookup: EndpointLookup,
+    place: Path,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+) -> Iterator[RunningEnvoy]:
+    """Run an Envoy that does what a plan says, until the block ends; `change` is made to its configuration before."""
+    ports = dict(zip(("admin_port", "health_port", "metrics_port"), free_ports(3), strict=True))
     config = place / "envoy.json"
-    config.write_text(json.dumps(static_bootstrap(resource_set(plan, lookup, ResourceCache()), place, **ports)))
+    said = static_bootstrap(resource_set(plan, lookup, ResourceCache()), place, **ports)
+    config.write_text(json.dumps(change(said)))
     log = place / "envoy.log"
     command = [envoy_path(), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+    command += ["--file-flush-interval-msec", "100"]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             until(lambda: _is_ready(ports["health_port"]), process, log)

@@ -31,7 +31,8 @@ def test_a_log_format_of_the_users_own_is_accepted() -> None:
 
 def test_the_bootstrap_is_accepted(tmp_path: Path) -> None:
     config = tmp_path / "bootstrap.json"
-    whole = bootstrap("sidecar~1~a.b~b.svc.c", "a.b", xds_socket="/x", admin_socket=f"{tmp_path}/a", metadata={"A": 1})
+    sockets = {"xds_socket": "/x", "sds_socket": "/s", "admin_socket": f"{tmp_path}/a"}
+    whole = bootstrap("sidecar~1~a.b~b.svc.c", "a.b", metadata={"A": 1}, **sockets)
     config.write_text(json.dumps(whole))
     command = [envoy_path(), "--mode", "validate", "-c", config, "-l", "warning"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

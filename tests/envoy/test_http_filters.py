@@ -4,6 +4,7 @@ import pytest
 
 from lateen.envoy.http_filters import order
 from lateen.envoy.side import Side
+from lateen.plan.types import NO_GUARD
 
 FAULT, CORS, ROUTER = "envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"
 
@@ -17,4 +18,4 @@ FAULT, CORS, ROUTER = "envoy.filters.http.fault", "envoy.filters.http.cors", "en
     ],
 )
 def test_only_the_router_is_awake_for_a_route_that_asks_for_nothing(side: Side, chain: list[tuple[str, bool]]) -> None:
-    assert [(each.name, each.disabled) for each in order.http_filters(side)] == chain
+    assert [(each.name, each.disabled) for each in order.http_filters(side, NO_GUARD)] == chain

@@ -18,6 +18,7 @@ import yaml
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
+from lateen.api.mesh.settings import mesh_config
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import resource_set
 from lateen.model.endpoint import Endpoint
@@ -71,7 +72,7 @@ class Case:
         config, workloads = ConfigSet(decoded.objects), Workloads().apply(self._workloads())
         hosts = sorted(filter(None, map(_wanting, first_snapshot(Inputs(config)).services.values())))
         addresses = {host: f"10.96.0.{number}" for number, host in enumerate(hosts, start=1)}
-        return first_snapshot(Inputs(config, workloads, addresses))
+        return first_snapshot(Inputs(config, workloads, addresses, mesh_config(config), session_key=b"goldens"))
 
     @cached_property
     def _given(self) -> dict[str, Any]:

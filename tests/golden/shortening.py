@@ -2,8 +2,9 @@
 
 The rule: what a resource of the kind has when nobody wrote anything about it. A plain one is made, and what is equal is
 taken away, field by field. What stands in a wrapping that is always the same is written without it: addresses as
-`host:port`, filters by the last part of their name, the metadata `istio` as its one text. Inside a part that is there,
-a field that is usual but missing is null.
+`host:port`, filters by the last part of their name, the metadata `istio` as its one text, what the mesh's proxies offer
+each other by a word. Filters that an earlier chain of the listener has too are named by that. Inside a part that is
+there, a field that is usual but missing is null.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,14 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 
+from lateen.envoy.audit_logs import RECORD
 from lateen.envoy.clusters import cluster
 from lateen.envoy.filter_chains import Setting, filter_chain
+from lateen.envoy.listener_filters import HTTP_PROTOCOLS
 from lateen.envoy.routes import route, route_table, virtual_host
 from lateen.envoy.side import Side
+from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS
+from lateen.plan import audit
 from lateen.plan.defaults import SAFE_RETRY
 from lateen.plan.types import (
     AccessLog,
@@ -34,13 +39,19 @@ from tests.envoy.acceptance import as_json
 
 Json = dict[str, Any]
 
+_PROTOCOLS: Final = {
+    HTTP_PROTOCOLS: "http",
+    MESH_HTTP_PROTOCOLS: "mesh http",
+    MESH_TCP_PROTOCOLS: "mesh tcp",
+    (*MESH_TCP_PROTOCOLS, *MESH_HTTP_PROTOCOLS): "mesh",
+}
 _ONE_OF: Final = ("cluster", "rds", "route_config", "prefix")
 _PLAIN_ROUTE: Final = Route(RequestMatch(), Forward((Target("x"),), retry=SAFE_RETRY))
 
 
 def shortened(message: Any) -> Json:
     """Return a resource as JSON without what is as usual; its own name stands before it already."""
-    said = _unwrapped(as_json(message))
+    said = _unwrapped(_with_sockets(as_json(message)))
     said.pop("name", None)
     said.pop("cluster_name", None)
     if isinstance(message, cluster_pb2.Cluster):
@@ -76,14 +87,23 @@ def _only(name: str, said: Json) -> Json:
 
 
 def _listener(said: Json) -> Json:
+    seen: dict[str, str] = {}
     for chain in (*said.get("filter_chains", ()), said.get("default_filter_chain", {})):
         chain["filters"] = [_filter(step) for step in chain.get("filters", ())]
+        first = seen.setdefault(str(chain["filters"]), chain.get("name", ""))
+        if first != chain.get("name", ""):
+            chain["filters"] = f"as in {first}"
+        match = chain.get("filter_chain_match", {})
+        if tuple(match.get("application_protocols", ())) in _PROTOCOLS:
+            match["application_protocols"] = _PROTOCOLS[tuple(match["application_protocols"])]
+    said["filter_chains"] = {chain.pop("name"): chain for chain in said.get("filter_chains", ())}
     said["listener_filters"] = [step["name"].rpartition(".")[2] for step in said.get("listener_filters", ())]
     return {name: value for name, value in said.items() if value not in ([], {})}
 
 
-def _filter(said: Json) -> Json:
+def _filter(said: Json) -> Json | str:
     config = said["typed_config"]
+    _shorten_records(config)
     name = said["name"].rpartition(".")[2]
     if name == "http_connection_manager":
         config = min((_less(config, usual) for usual in _usual_managers()), key=lambda rest: len(str(rest)))
@@ -91,7 +111,34 @@ def _filter(said: Json) -> Json:
             config["rds"] = config["rds"]["route_config_name"]
         if "route_config" in config:
             config["route_config"] = _table(config["route_config"])
+    if name == "tcp_proxy" and config == {"stat_prefix": config["stat_prefix"], "cluster": config["stat_prefix"]}:
+        return f"tcp_proxy to {config['cluster']}"
     return {name: config}
+
+
+def _shorten_records(config: Json) -> None:
+    """Write audit records as what they are about and where they go; those that go to the proxy's log are usual."""
+    logs = config.pop("access_log", [])
+    kept = [log for log in logs if not _is_record(log)]
+    places = [_record(log["typed_config"]) for log in logs if _is_record(log)]
+    said = {
+        "access_log": kept,
+        "records": [place for place in places if not place.endswith(audit.DEFAULT.path)],
+    }
+    config.update((name, value) for name, value in said.items() if value)
+
+
+def _is_record(log: Json) -> bool:
+    config = log["typed_config"]
+    return "attributes" in config or config.get("log_format", {}).get("json_format", {}).get("type") == RECORD
+
+
+def _record(config: Json) -> str:
+    if "log_format" in config:
+        return f"{config['log_format']['json_format']['decision']} to {config['path']}"
+    return (
+        f"{config['body']['string_value']} to {config['common_config']['grpc_service']['envoy_grpc']['cluster_name']}"
+    )
 
 
 def _usual_managers() -> list[Json]:
@@ -103,6 +150,46 @@ def _usual_managers() -> list[Json]:
     return usual
 
 
+def _with_sockets(said: Any) -> Any:
+    """Write how connections are secured in few words: the mesh's TLS by what differs, and plain ones not at all."""
+    if isinstance(said, list):
+        return [_with_sockets(item) for item in said]
+    if not isinstance(said, dict):
+        return said
+    rest = {name: _with_sockets(value) for name, value in said.items()}
+    if "transport_socket" in rest:
+        socket = rest.pop("transport_socket")["typed_config"]
+        rest["tls"] = _secured(socket) if "common_tls_context" in socket else {}
+        rest.pop("transport_socket_connect_timeout", None)
+    if "transport_socket_matches" in rest:
+        mesh, _ = rest.pop("transport_socket_matches")
+        rest["tls where it is taken"] = mesh["tls"]
+    return rest
+
+
+def _secured(context: Json) -> Json | str:
+    """Write a TLS context. The one whose secrets are the workload's own is the mesh's; of a server's, only the names."""
+    shared = context["common_tls_context"]
+    secrets = [one["name"] for one in shared.get("tls_certificate_sds_secret_configs", ())]
+    combined = shared.get("combined_validation_context", {})
+    validation = combined.get("default_validation_context") or shared.get("validation_context") or {}
+    trusted = combined.get("validation_context_sds_secret_config", {}).get("name", "")
+    files = [item for one in shared.get("tls_certificates", ()) for item in one.values()]
+    said = {
+        "sni": context.get("sni", ""),
+        "offers": shared.get("alpn_protocols", []),
+        "shows": files or secrets,
+        "trusts": trusted or validation.get("trusted_ca", ""),
+        "names": [next(iter(one["matcher"].values())) for one in validation.get("match_typed_subject_alt_names", ())],
+    }
+    if (secrets, trusted) == (["default"], "ROOTCA"):
+        del said["shows"], said["trusts"]
+        if "require_client_certificate" in context:
+            return " ".join(["mesh", *said["names"]])
+        return {"mesh": {name: value for name, value in said.items() if value}}
+    return {name: value for name, value in said.items() if value}
+
+
 def _unwrapped(said: Any) -> Any:
     """Write addresses and metadata without their wrappings."""
     if isinstance(said, list):
@@ -111,9 +198,16 @@ def _unwrapped(said: Any) -> Any:
         return said
     if "socket_address" in said:
         return f"{said['socket_address']['address']}:{said['socket_address'].get('port_value', 0)}"
+    if said.get("sds_config", {}).get("ads") == {}:
+        return f"{said['name']} of the stream"
+    if "default_source_code" in said:
+        return "its script"
+    if "bearer_token_cookie_config" in said and len({str(one) for one in said.values()}) == 1:
+        return {"all": said["bearer_token_cookie_config"]}
     if "filter_metadata" in said:
-        (text,) = said["filter_metadata"]["istio"].values()
-        return text
+        parts = {name: text for part in said["filter_metadata"].values() for name, text in part.items()}
+        tls = [f"tlsMode={parts.pop('tlsMode')}"] if "tlsMode" in parts else []
+        return " ".join([*parts.values(), *tls])
     return {name: _unwrapped(value) for name, value in said.items() if name != "@type"}
 
 

@@ -6,15 +6,15 @@ from envoy.extensions.filters.http.cors.v3 import cors_pb2
 
 from lateen.envoy.matching import string_matcher
 from lateen.envoy.side import Side
-from lateen.plan.types import CorsRules, Route
+from lateen.plan.types import CorsRules, Guard, Route
 
 NAME: Final = "envoy.filters.http.cors"
 SLEEPS: Final = True
 
 
-def http_filter(side: Side) -> Any | None:
+def http_filters(side: Side, guard: Guard) -> tuple[Any, ...]:
     """Stand in every chain in which routes may have rules."""
-    return None if side is Side.INBOUND else cors_pb2.Cors()
+    return () if side is Side.INBOUND else (cors_pb2.Cors(),)
 
 
 def route_config(route: Route) -> Any | None:

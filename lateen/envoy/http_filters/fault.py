@@ -7,15 +7,15 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
 from lateen.envoy.side import Side
 from lateen.envoy.values import duration, fraction
-from lateen.plan.types import Fault, Route
+from lateen.plan.types import Fault, Guard, Route
 
 NAME: Final = "envoy.filters.http.fault"
 SLEEPS: Final = True
 
 
-def http_filter(side: Side) -> Any | None:
+def http_filters(side: Side, guard: Guard) -> tuple[Any, ...]:
     """Stand in every chain in which routes may have faults."""
-    return None if side is Side.INBOUND else fault_pb2.HTTPFault()
+    return () if side is Side.INBOUND else (fault_pb2.HTTPFault(),)
 
 
 def route_config(route: Route) -> Any | None:

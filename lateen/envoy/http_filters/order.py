@@ -1,13 +1,24 @@
 """The order in which a request passes the HTTP filters."""
 
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from lateen.envoy.http_filters import cors, fault, router
+from lateen.envoy.http_filters import (
+    authorization,
+    authorization_gates,
+    cors,
+    ext_authz,
+    fault,
+    jwt_authn,
+    login_cookies,
+    oauth2,
+    router,
+)
 from lateen.envoy.side import Side
 from lateen.envoy.values import typed
-from lateen.plan.types import Route
+from lateen.plan.types import Guard, Route
 
 
 class HttpFilter(Protocol):
@@ -20,24 +31,39 @@ class HttpFilter(Protocol):
     def SLEEPS(self) -> bool:
         """Whether it does nothing for routes that tell it nothing: then Envoy does not even make it for them."""
 
-    def http_filter(self, side: Side) -> Any | None:
-        """Say the filter's settings in a chain of this side; None where it does not stand in it."""
+    def http_filters(self, side: Side, guard: Guard) -> Iterable[Any]:
+        """Say the filter's settings in a chain of this side, once for each time that it stands there."""
 
     def route_config(self, route: Route) -> Any | None:
         """Say what a route tells the filter; None where it has nothing to say."""
 
 
-ORDER: Final[tuple[HttpFilter, ...]] = (fault, cors, router)
-"""A fault comes first: it stands for the whole of what is behind it. The router ends every chain."""
+ORDER: Final[tuple[HttpFilter, ...]] = (
+    oauth2,
+    login_cookies,
+    jwt_authn,
+    authorization_gates,
+    ext_authz,
+    authorization,
+    fault,
+    cors,
+    router,
+)
+"""Who calls is known before anything is decided by it: logins, tokens, then external authorizers, then rules.
+
+A fault stands for the whole of what is behind it. The router ends every chain.
+"""
 
 
-def http_filters(side: Side) -> list[Any]:
-    """Say the filters of a side's chains, in order. Those that sleep are woken by what a route tells them."""
-    chain = ((step, step.http_filter(side)) for step in ORDER)
+def http_filters(side: Side, guard: Guard) -> list[Any]:
+    """Say the filters of a chain in order; a filter may stand there several times.
+
+    Those that sleep are woken by what a route tells them.
+    """
     return [
         hcm_pb2.HttpFilter(name=step.NAME, typed_config=typed(config), disabled=step.SLEEPS)
-        for step, config in chain
-        if config is not None
+        for step in ORDER
+        for config in step.http_filters(side, guard)
     ]
 
 

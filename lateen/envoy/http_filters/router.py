@@ -5,15 +5,15 @@ from typing import Any, Final
 from envoy.extensions.filters.http.router.v3 import router_pb2
 
 from lateen.envoy.side import Side
-from lateen.plan.types import Route
+from lateen.plan.types import Guard, Route
 
 NAME: Final = "envoy.filters.http.router"
 SLEEPS: Final = False
 
 
-def http_filter(side: Side) -> Any:
+def http_filters(side: Side, guard: Guard) -> tuple[Any, ...]:
     """Stand at the end of every chain."""
-    return router_pb2.Router()
+    return (router_pb2.Router(),)
 
 
 def route_config(route: Route) -> None:

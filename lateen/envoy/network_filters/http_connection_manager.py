@@ -5,13 +5,13 @@ from typing import Any, Final
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from lateen.envoy import routes
+from lateen.envoy import audit_logs, routes
 from lateen.envoy.access_logs import access_logs
 from lateen.envoy.clusters import ads_config_source
 from lateen.envoy.http_filters import order
 from lateen.envoy.side import Side
 from lateen.envoy.values import NONE_AT_ALL, duration, typed
-from lateen.plan.types import AccessLog, HttpChain
+from lateen.plan.types import BASE_PATHS, NO_GUARD, AccessLog, Guard, HttpChain, PathReading
 
 NAME: Final = "envoy.filters.network.http_connection_manager"
 SERVER_NAME: Final = "istio-envoy"
@@ -20,17 +20,25 @@ _CERTIFICATE_DETAILS: Final = hcm_pb2.HttpConnectionManager.SetCurrentClientCert
 
 
 def http_connection_manager(
-    plan: HttpChain, side: Side, stat_prefix: str, access_log: AccessLog, operation: str = ""
+    plan: HttpChain,
+    side: Side,
+    stat_prefix: str,
+    access_log: AccessLog,
+    operation: str = "",
+    *,
+    guard: Guard = NO_GUARD,
+    paths: PathReading = BASE_PATHS,
 ) -> Any:
-    """Say how the requests of a chain are read and routed.
+    """Say how the requests of a chain are read, guarded and routed.
 
     `operation` names in traces what the requests of an inline table are for.
     """
     message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=access_logs(access_log))
-    _read_requests(message)
+    message.access_log.extend(audit_logs.http_records(guard, side))
+    _read_requests(message, paths)
     _trust_client(message, side)
     _look_up(message, plan, operation)
-    message.http_filters.extend(order.http_filters(side))
+    message.http_filters.extend(order.http_filters(side, guard))
     return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
 
 
@@ -43,11 +51,15 @@ def _look_up(message: Any, plan: HttpChain, operation: str) -> None:
     message.rds.config_source.CopyFrom(ads_config_source())
 
 
-def _read_requests(message: Any) -> None:
-    """Write what is accepted: any HTTP, WebSockets, paths made normal (Istio's path normalization BASE)."""
+def _read_requests(message: Any, paths: PathReading) -> None:
+    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them."""
     message.http_protocol_options.accept_http_10 = True
-    message.normalize_path.value = True
-    message.path_with_escaped_slashes_action = hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED
+    message.normalize_path.value = paths.normalizes
+    message.merge_slashes = paths.merges_slashes
+    actions = hcm_pb2.HttpConnectionManager
+    message.path_with_escaped_slashes_action = (
+        actions.UNESCAPE_AND_FORWARD if paths.decodes_slashes else actions.KEEP_UNCHANGED
+    )
     message.strip_trailing_host_dot = True
     message.upgrade_configs.add(upgrade_type="websocket")
 

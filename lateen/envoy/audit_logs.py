@@ -1,0 +1,153 @@
+"""Audit records: one for each refused call, and one for each that an AUDIT rule matches.
+
+Who, what, the decision, by which rule, and when. Nothing that a client sends is in them but method, host, path without
+query, and request id: no token, no cookie, no other header.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import grpc_service_pb2, substitution_format_string_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
+from google.protobuf.struct_pb2 import Struct
+
+from lateen.envoy import rbac
+from lateen.envoy.matching import PAYLOAD, TOKENS
+from lateen.envoy.side import Side
+from lateen.envoy.values import typed
+from lateen.plan.types import AuditTrail, Guard
+
+RECORD: Final = "audit"
+"""The `type` of every record, by which one knows them among other lines."""
+
+_HTTP_RULES: Final = "envoy.filters.http.rbac"
+_TCP_RULES: Final = "envoy.filters.network.rbac"
+_RULE: Final = r"ns\\[([^\\]]*)\\]-policy\\[([^\\]]*)\\]-rule\\[([0-9]+)\\]"
+_INSTANCE: Final = r"^([^.]+)[.]([^.]+)[.]pod[.]lateen[.]internal$"
+_SPIFFE: Final = r"^spiffe://[^/]+/ns/([^/]+)/sa/[^/]+$"
+
+
+def http_records(guard: Guard, side: Side) -> list[Any]:
+    """Say the records of requests."""
+    if guard.trail is None:
+        return []
+    # Only an edge takes away what clients say of the path as it was; in the mesh nothing rewrites before the rules.
+    path = "%PATH(NQ:ORIG_OR_PATH)%" if side is Side.GATEWAY else "%PATH(NQ:PATH)%"
+    seen = {**_COMMON, **_REQUEST, "path": path}
+    logs = list(_logs(guard.trail, {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}, _http_refusals(guard)))
+    if guard.access.audit:
+        fields = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
+        logs += _logs(guard.trail, fields, _noted(_HTTP_RULES, _AUDIT_RESULT))
+    return logs
+
+
+def tcp_records(guard: Guard) -> list[Any]:
+    """Say the records of connections that are not HTTP."""
+    if guard.trail is None:
+        return []
+    refused = _cel("connection.termination_details.startsWith('rbac_access_denied')")
+    by = {**_rule("connection.termination_details"), "reason": "%CONNECTION_TERMINATION_DETAILS%"}
+    logs = list(_logs(guard.trail, {**_COMMON, "decision": "deny", **by}, refused))
+    if guard.access.audit:
+        fields = {**_COMMON, "decision": "audit", **_by(_AUDITED, _TCP_RULES)}
+        logs += _logs(guard.trail, fields, _noted(_TCP_RULES, _AUDIT_RESULT))
+    return logs
+
+
+_ENFORCED: Final = "enforced_effective_policy_id"
+_AUDITED: Final = f"{rbac.AUDIT_PREFIX}{rbac.MATCHED_RULE}"
+_AUDIT_RESULT: Final = f"{rbac.AUDIT_PREFIX}shadow_engine_result"
+_ENFORCED_RESULT: Final = "enforced_engine_result"
+
+_COMMON: Final = {
+    "type": RECORD,
+    "time": "%START_TIME%",
+    "source_principal": "%DOWNSTREAM_PEER_URI_SAN%",
+    "source_namespace": f"%CEL(re.extract(connection.uri_san_peer_certificate, '{_SPIFFE}', '\\\\1'))%",
+    "source_workload": f"%CEL(re.extract(connection.dns_san_peer_certificate, '{_INSTANCE}', '\\\\1'))%",
+    "source_ip": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "destination_workload": "%CEL(xds.node.metadata.NAME)%",
+    "destination_namespace": "%CEL(xds.node.metadata.NAMESPACE)%",
+    "destination_port": "%DOWNSTREAM_LOCAL_PORT%",
+}
+_REQUEST: Final = {
+    "token_issuer": f"%DYNAMIC_METADATA({TOKENS}:{PAYLOAD}:iss)%",
+    "token_subject": f"%DYNAMIC_METADATA({TOKENS}:{PAYLOAD}:sub)%",
+    "method": "%REQ(:METHOD)%",
+    "host": "%REQ(:AUTHORITY)%",
+    "response_code": "%RESPONSE_CODE%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "reason": "%RESPONSE_CODE_DETAILS%",
+}
+
+
+def _by(key: str, rules: str) -> Mapping[str, str]:
+    """Say which rule decided, as the filter that did so noted it."""
+    return _rule(f"metadata.filter_metadata['{rules}']['{key}']")
+
+
+def _rule(expression: str) -> Mapping[str, str]:
+    """Take a rule's name apart; both parts are missing where no rule decided."""
+    extract = f"%CEL(re.extract({expression}, '{_RULE}', '{{}}'))%"
+    return {"policy": extract.format("\\\\1/\\\\2"), "rule": extract.format("\\\\3")}
+
+
+def _http_refusals(guard: Guard) -> Any:
+    """Say which requests were refused: by rules, by authorizers, or because of their tokens."""
+    refusals = [_noted(_HTTP_RULES, _ENFORCED_RESULT)]
+    if guard.access.custom:
+        refusals.append(accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]}))
+    if guard.issuers:
+        refusals.append(_cel("response.code_details.startsWith('jwt_authn_access_denied')"))
+    if len(refusals) == 1:
+        return refusals[0]
+    return accesslog_pb2.AccessLogFilter(or_filter={"filters": refusals})
+
+
+def _noted(rules: str, result: str) -> Any:
+    """Say that rules would have refused, or did."""
+    message = accesslog_pb2.AccessLogFilter()
+    message.metadata_filter.matcher.filter = rules
+    message.metadata_filter.matcher.path.add(key=result)
+    message.metadata_filter.matcher.value.string_match.exact = "denied"
+    message.metadata_filter.match_if_key_not_found.value = False
+    return message
+
+
+def _cel(expression: str) -> Any:
+    config = typed(cel_pb2.ExpressionFilter(expression=expression))
+    name = "envoy.access_loggers.extension_filters.cel"
+    return accesslog_pb2.AccessLogFilter(extension_filter={"name": name, "typed_config": config})
+
+
+def _logs(trail: AuditTrail, fields: Mapping[str, str], of: Any) -> Iterator[Any]:
+    """Say where records go."""
+    if trail.path:
+        yield _log("envoy.access_loggers.file", file_pb2.FileAccessLog(path=trail.path, log_format=_json(fields)), of)
+    if trail.collector:
+        yield _log("envoy.access_loggers.open_telemetry", _open_telemetry(trail, fields), of)
+
+
+def _log(name: str, config: Any, of: Any) -> Any:
+    return accesslog_pb2.AccessLog(name=name, filter=of, typed_config=typed(config))
+
+
+def _json(fields: Mapping[str, str]) -> Any:
+    content = Struct()
+    content.update(dict(fields))
+    return substitution_format_string_pb2.SubstitutionFormatString(json_format=content)
+
+
+def _open_telemetry(trail: AuditTrail, fields: Mapping[str, str]) -> Any:
+    message = logs_service_pb2.OpenTelemetryAccessLogConfig(disable_builtin_labels=True)
+    message.common_config.log_name = trail.log_name or RECORD
+    message.common_config.transport_api_version = "V3"
+    where = grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=trail.collector, authority=trail.authority)
+    message.common_config.grpc_service.CopyFrom(grpc_service_pb2.GrpcService(envoy_grpc=where))
+    message.body.string_value = fields["decision"]
+    for name, value in sorted(fields.items()):
+        message.attributes.values.add(key=name).value.string_value = value
+    return message

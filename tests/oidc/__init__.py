@@ -1,0 +1,1 @@
+"""A real OpenID provider and a real browser, from packages of npm."""
