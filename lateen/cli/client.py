@@ -1,17 +1,23 @@
-"""Asks the control plane: HTTP with JSON bodies over the unix socket of the run directory, standard library only."""
+"""Asks the control plane: HTTP with JSON bodies and TLS over the run directory's unix socket, standard library only.
+
+The owner's certificate, and the roots to know the control plane by, are in the run directory too.
+"""
 
 import http.client
 import json
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from lateen import names
 from lateen.cli import meshes
 from lateen.cli.failures import BadInput, Failed, NotRunning
 from lateen.cli.meshes import Mesh
+from lateen.platforms.local import owner_files
 
 _PATIENCE_SECONDS: Final = 6.0
 _RETRY_SECONDS: Final = 0.1
@@ -67,11 +73,16 @@ class ApiClient:
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
-                return _connected(self.mesh.api_socket, timeout_seconds)
+                return _connected(self.mesh, timeout_seconds)
+            except PermissionError:
+                raise Failed(
+                    f"mesh '{self.mesh.name}' belongs to another user: only its owner can read "
+                    f"{self.mesh.directory / owner_files.DIRECTORY}"
+                ) from None
             except OSError as error:
                 if time.monotonic() > deadline or not self.mesh.is_running:
                     raise NotRunning(
-                        f"the control plane of mesh '{self.mesh.name}' does not answer ({error.strerror}); "
+                        f"the control plane of mesh '{self.mesh.name}' does not answer ({_reason(error)}); "
                         f"see {self.mesh.supervisor_log}"
                     ) from None
             time.sleep(_RETRY_SECONDS)
@@ -83,21 +94,37 @@ def connect(name: str | None) -> ApiClient:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+    """HTTP with TLS over a unix socket."""
 
-    def __init__(self, path: Path, timeout_seconds: float) -> None:
+    def __init__(self, path: Path, context: ssl.SSLContext, timeout_seconds: float) -> None:
         super().__init__("lateen", timeout=timeout_seconds)
         self._path = path
+        self._context = context
 
     def connect(self) -> None:
-        """Open the socket."""
+        """Open the socket, and make sure who answers."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=names.CONTROL_PLANE_HOST)
 
 
-def _connected(path: Path, timeout_seconds: float) -> http.client.HTTPConnection:
-    connection = _UnixConnection(path, timeout_seconds)
+def _context(run_directory: Path) -> ssl.SSLContext:
+    """Read the owner's certificate and the roots, which are renewed from time to time."""
+    files = run_directory / owner_files.DIRECTORY
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(files / owner_files.ROOTS_FILE)
+    context.load_cert_chain(files / owner_files.IDENTITY_FILE)
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return error.reason if isinstance(error, ssl.SSLError) and error.reason else error.strerror or str(error)
+
+
+def _connected(mesh: Mesh, timeout_seconds: float) -> http.client.HTTPConnection:
+    connection = _UnixConnection(mesh.api_socket, _context(mesh.directory), timeout_seconds)
     try:
         connection.connect()
     except OSError:

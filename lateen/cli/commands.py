@@ -15,6 +15,7 @@ class Row(NamedTuple):
 RUN: Final = "Run a mesh"
 CHANGE: Final = "Change what it does"
 LOOK: Final = "See what its proxies do"
+TRUST: Final = "See and change whom it trusts"
 OFFLINE: Final = "Without a mesh"
 
 COMMANDS: Final = (
@@ -29,7 +30,14 @@ COMMANDS: Final = (
     Row("scale", "scale", "Set how many instances of a Deployment or StatefulSet run.", CHANGE),
     Row("wait", "wait", "Return when every proxy has acknowledged an object.", CHANGE),
     Row("proxy-status", "proxy_status", "Show what each proxy has acknowledged, and what it refused.", LOOK),
-    Row("proxy-config", "proxy_config", "Show the listeners, routes, clusters or endpoints that a proxy runs.", LOOK),
+    Row(
+        "proxy-config",
+        "proxy_config",
+        "Show the listeners, routes, clusters, endpoints or secrets that a proxy runs.",
+        LOOK,
+    ),
+    Row("ca", "ca", "Show the certificate authority and what it issued, or rotate its root.", TRUST),
+    Row("authz", "authz", "Tell who may call whom, and which rule decides; also without a mesh.", TRUST),
     Row("validate", "validate", "Check files; needs no mesh.", OFFLINE),
     Row("kinds", "kinds", "List the kinds of objects that files may hold.", OFFLINE),
     Row("completion", "completion", "Print the completion script for a shell.", OFFLINE),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from lateen import names
+from lateen.cli.secret_rows import SecretRow, secret_rows
 
 Json = Mapping[str, Any]
 _HEALTH_WORDS: Final = {"UNKNOWN": "HEALTHY"}
@@ -57,7 +58,7 @@ class EndpointRow(NamedTuple):
     cluster: str
 
 
-Row = ListenerRow | RouteRow | ClusterRow | EndpointRow
+Row = ListenerRow | RouteRow | ClusterRow | EndpointRow | SecretRow
 
 
 class Section(NamedTuple):
@@ -107,7 +108,7 @@ def _listener_rows(listener: Json) -> Iterator[ListenerRow]:
     if default := listener.get("default_filter_chain"):
         chains.append(("ALL", default))
     for match, chain in chains:
-        yield ListenerRow(address, port, match, _chain_destination(chain))
+        yield ListenerRow(address, port, match, _chain_destination(chain) + _own_certificates(chain))
     if not chains:
         yield ListenerRow(address, port, "ALL", _listener_filters(listener))
 
@@ -147,6 +148,17 @@ def _chain_destination(chain: Json) -> str:
         if "weighted_clusters" in config:
             return "Clusters: " + _weights(config["weighted_clusters"])
     return "none"
+
+
+def _own_certificates(chain: Json) -> str:
+    """Say with which certificates TLS is ended, where they are others than the workload's own."""
+    context = chain.get("transport_socket", {}).get("typed_config", {})
+    secrets = context.get("common_tls_context", {}).get("tls_certificate_sds_secret_configs", ())
+    found = [each.get("name", "") for each in secrets if each.get("name") != names.WORKLOAD_SECRET]
+    if not found:
+        return ""
+    asked = ", asks for the client's" if context.get("require_client_certificate") else ""
+    return f" (TLS: {', '.join(found)}{asked})"
 
 
 def _inline_routes(table: Json) -> str:
@@ -272,6 +284,14 @@ def _endpoint_row(cluster: str, host: Json) -> EndpointRow:
     )
 
 
+def _secrets(dump: Json) -> Iterator[Json]:
+    """Yield the secrets with the state that they are in; what waits for its first answer is warming."""
+    for part in _parts(dump, "SecretsConfigDump"):
+        for place, status in (("static", "ACTIVE"), ("dynamic_active", "ACTIVE"), ("dynamic_warming", "WARMING")):
+            for secret in part.get(f"{place}_secrets", ()):
+                yield {**secret, "status": status}
+
+
 def _origin(item: Json, kind: str) -> str:
     """Name the object of a kind that a route or cluster came from as `name.namespace`, by the path in its metadata."""
     path = item.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config", "")
@@ -294,6 +314,7 @@ SECTIONS: Final = {
         _cluster_rows,
         lambda row: (row.service_fqdn, row.port or 0, row.subset, row.direction),
     ),
+    "secrets": Section("config_dump", _secrets, secret_rows, lambda row: (row.type != "Cert Chain", row.resource_name)),
     "endpoints": Section("clusters", _cluster_statuses, _endpoint_rows, lambda row: (row.cluster, row.endpoint)),
 }
 """What `proxy-config` can show in tables; sorting is stable, so that the order of matching stays where it matters."""

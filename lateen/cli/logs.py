@@ -1,8 +1,10 @@
 """`lateen logs`: prints a workload's log files, and follows them if asked."""
 
+import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -14,6 +16,7 @@ from lateen.cli.failures import BadInput, Failed
 
 _CHUNK_BYTES: Final = 64 * 1024
 _LOOK_AGAIN_SECONDS: Final = 0.2
+_RECORD: Final = "audit"  # as `lateen.envoy.audit_logs` writes it
 
 
 @click.command("logs")
@@ -22,9 +25,19 @@ _LOOK_AGAIN_SECONDS: Final = 0.2
 @options.namespace_option()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("-c", "--container", default="app", help="A container, or app (the first), or proxy.", show_default=True)
+@click.option(
+    "--audit", is_flag=True, help="Only the proxy's records of refused and audited calls, a line of JSON each."
+)
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
 def command(
-    *, workload: str, mesh: str | None, namespace: str | None, follow: bool, container: str, tail: int | None
+    *,
+    workload: str,
+    mesh: str | None,
+    namespace: str | None,
+    follow: bool,
+    container: str,
+    audit: bool,
+    tail: int | None,
 ) -> None:
     """Print what WORKLOAD wrote to its standard output and error.
 
@@ -32,10 +45,13 @@ def command(
     one is meant.
     """
     row = find_workload(client.connect(mesh), workload, namespace)
-    path = Path(choose_container(row, container)["log"])
+    path = Path(choose_container(row, "proxy" if audit else container)["log"])
     try:
         with path.open("rb") as log:
-            _copy(log, tail, path if follow else None)
+            if audit:
+                _copy_records(log, tail, path if follow else None)
+            else:
+                _copy(log, tail, path if follow else None)
     except FileNotFoundError:
         raise Failed(f"{row['name']} has written nothing yet as {container}") from None
     except PermissionError:
@@ -69,6 +85,47 @@ def _copy(log: BinaryIO, tail: int | None, followed: Path | None) -> None:
     for chunk in _chunks(log, followed):
         out.write(chunk)
         out.flush()
+
+
+def _copy_records(log: BinaryIO, tail: int | None, followed: Path | None) -> None:
+    """Write the audit records among the lines of a log; of those that are there already, only the last `tail`."""
+    present = deque(filter(_is_record, _lines(log)), maxlen=tail)
+    out = sys.stdout.buffer
+    out.writelines(present)
+    out.flush()
+    if followed is None:
+        return
+    for line in _whole(_chunks(log, followed)):
+        if _is_record(line):
+            out.write(line)
+            out.flush()
+
+
+def _lines(log: BinaryIO) -> Iterator[bytes]:
+    """Yield the whole lines of a log; a last one without an end is left where it is."""
+    for line in iter(log.readline, b""):
+        if not line.endswith(b"\n"):
+            log.seek(-len(line), os.SEEK_CUR)
+            return
+        yield line
+
+
+def _whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield whole lines; one that has no end yet waits for it."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+
+
+def _is_record(line: bytes) -> bool:
+    if not line.startswith(b"{"):
+        return False
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.get("type") == _RECORD
 
 
 def _chunks(log: BinaryIO, followed: Path | None) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ class _What(click.Choice[str]):
 def command(
     *, what: str, workload: str, mesh: str | None, namespace: str | None, form: str, **filters: str | int | None
 ) -> None:
-    """Show what the proxy of WORKLOAD runs: listeners, routes, clusters, endpoints, bootstrap, or all of it.
+    """Show what the proxy of WORKLOAD runs: listeners, routes, clusters, endpoints, secrets, bootstrap, or all of it.
 
     `-o json` prints the resources as Envoy has them.
     """
@@ -75,10 +75,10 @@ def _show_section(what: str, read: Callable[[str], Any], given: Mapping[str, str
 
 def row_filter(what: str, given: Mapping[str, str | int]) -> Callable[[Row], bool]:
     """Return a test for rows from the filters that were given; raises `BadInput` for one that does not apply."""
-    fields = _FILTERS[what]
+    fields = _FILTERS.get(what, {})
     for name in given:
         if name not in fields:
-            usable = ", ".join(f"--{each}" for each in fields)
+            usable = ", ".join(f"--{each}" for each in fields) or "none"
             raise BadInput(f"--{name} does not apply to {what}; these do: {usable}")
     return lambda row: all(_fits(name, getattr(row, fields[name]), str(wanted)) for name, wanted in given.items())
 

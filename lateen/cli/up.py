@@ -37,6 +37,11 @@ _SUPERVISOR: Final = "lateen.platforms.local.supervisor"
     show_default=True,
     help="The address of this machine on which gateways are published; 0.0.0.0 for all.",
 )
+@click.option(
+    "--ca-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Your own certificate authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem in this directory.",
+)
 @click.option("--timeout", default="2m", show_default=True, help="With -d: how long to wait for the workloads.")
 def command(
     *,
@@ -45,6 +50,7 @@ def command(
     mesh: str,
     image_map: tuple[str, ...],
     host_address: str,
+    ca_dir: Path | None,
     timeout: str,
 ) -> None:
     """Start a mesh from YAML files and folders, and follow their changes.
@@ -58,8 +64,10 @@ def command(
     new = _free_mesh(mesh)
     images = read_image_map(image_map)
     wanted = _checked(paths)
+    if ca_dir is not None:
+        _check_authority(ca_dir)
     _check_machine()
-    argv = _supervisor(new, _control_plane(new, paths, images, host_address))
+    argv = _supervisor(new, _control_plane(new, paths, images, host_address, ca_dir))
     if detach:
         startup.watch(new, _start(new, argv), wanted, seconds)
     else:
@@ -122,9 +130,27 @@ def _check_machine() -> None:
         raise BadInput("this machine cannot run a mesh yet", problems)
 
 
-def _control_plane(mesh: Mesh, paths: Sequence[str], images: Sequence[str], host_address: str) -> list[str]:
+def _check_authority(directory: Path) -> None:
+    """Refuse an authority that is not whole or does not fit together, with everything that is wrong with it."""
+    from datetime import UTC, datetime
+
+    from lateen.auth.plugged_in import plugged_in
+    from lateen.errors import ConfigRejected
+    from lateen.platforms.local.ca_files import read_authority_files
+
+    try:
+        plugged_in(read_authority_files(directory), datetime.now(UTC))
+    except ConfigRejected as rejected:
+        raise BadInput(f"--ca-dir {directory}: {rejected}") from None
+
+
+def _control_plane(
+    mesh: Mesh, paths: Sequence[str], images: Sequence[str], host_address: str, ca_directory: Path | None
+) -> list[str]:
     argv = [sys.executable, "-m", _CONTROL_PLANE, "--name", mesh.name, "--directory", str(mesh.directory)]
     argv += ["--host-address", host_address]
+    if ca_directory is not None:
+        argv += ["--ca-dir", str(ca_directory.absolute())]
     for image in images:
         argv += ["--image-map", image]
     return [*argv, *(str(Path(path).absolute()) for path in paths)]

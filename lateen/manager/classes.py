@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lateen.api.objects import ObjectKey
 from lateen.envoy.cache import ResourceCache
@@ -17,6 +18,7 @@ from lateen.model.workload import WorkloadKey
 from lateen.plan import origins
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
+from lateen.plan.secrets import untimely
 from lateen.plan.types import Cluster, Diagnostic, Discovery, ProxyPlan
 
 _Shape = Hashable
@@ -90,9 +92,11 @@ class Classes:
             self._publish_endpoints(difference.endpoints, self._classes.keys() - remade, generation)
         self._pushes.reached(generation)
 
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """List what is doubtful in the configuration of any class, each once."""
-        found = {diagnostic: None for known in self._classes.values() for diagnostic in known.plan.diagnostics}
+    def diagnostics(self, now: datetime) -> tuple[Diagnostic, ...]:
+        """List what is doubtful in the configuration of any class, each once; what is expired, is so by `now`."""
+        plans = [known.plan for known in self._classes.values()]
+        found = {diagnostic: None for plan in plans for diagnostic in plan.diagnostics}
+        found.update((diagnostic, None) for plan in plans for diagnostic in untimely(plan.secrets, now))
         return tuple(found)
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
@@ -176,7 +180,8 @@ def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:
 
 
 def _sees(view: ProxyView, key: ObjectKey) -> bool:
-    objects = (*view.virtual_services, *view.destination_rules, *view.gateways)
+    policies = (*view.authorization, *view.authentication)
+    objects = (*view.virtual_services, *view.destination_rules, *view.gateways, *view.secrets, *policies)
     return (
         any(item.key == key for item in objects)
         or any(service.origin == key for service in view.services)

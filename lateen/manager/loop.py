@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from lateen import names
 from lateen.api.changes import Change
@@ -20,6 +21,7 @@ from lateen.manager.debounce import Debounce
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Connection, Outlet, Pushes
 from lateen.model import services
+from lateen.model.key_sets import KeySet
 from lateen.model.proxy import Proxy, Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.workload import Workload, WorkloadKey
@@ -35,9 +37,10 @@ class _Pending:
     changes: list[Change] = field(default_factory=list)
     upserts: dict[WorkloadKey, Workload] = field(default_factory=dict)
     removals: set[WorkloadKey] = field(default_factory=set)
+    key_sets: Mapping[str, KeySet] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.upserts or self.removals)
+        return bool(self.changes or self.upserts or self.removals or self.key_sets is not None)
 
 
 class ControlLoop:
@@ -47,8 +50,10 @@ class ControlLoop:
     changes up to it. All methods belong to one event loop; nothing here waits for a proxy.
     """
 
-    def __init__(self, pushes: Pushes, clock: Callable[[], float] = time.monotonic) -> None:
-        self.snapshot: Snapshot = first_snapshot(Inputs(ConfigSet()))
+    def __init__(
+        self, pushes: Pushes, clock: Callable[[], float] = time.monotonic, *, session_key: bytes = b""
+    ) -> None:
+        self.snapshot: Snapshot = first_snapshot(Inputs(ConfigSet(), session_key=session_key))
         self.generation = 0
         self.changed_at: dict[ObjectKey, int] = {}
         self._pushes = pushes
@@ -103,6 +108,17 @@ class ControlLoop:
             self._count()
         return self.generation
 
+    @property
+    def key_sets(self) -> tuple[KeySet, ...]:
+        """What is known of the keys with which tokens are verified."""
+        return tuple(self.snapshot.inputs.key_sets.values())
+
+    def report_keys(self, key_sets: Mapping[str, KeySet]) -> int:
+        """Take in all that is known of the keys of token issuers, by URL; returns the generation that contains it."""
+        self._pending.key_sets = dict(key_sets)
+        self._count()
+        return self.generation
+
     def subscribe(self, listener: Callable[[Snapshot], None]) -> None:
         """Have `listener` called with every new snapshot, before it is pushed."""
         self._listeners.append(listener)
@@ -113,7 +129,7 @@ class ControlLoop:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """List what is legal but doubtful in the configuration, as far as any connected proxy is concerned."""
-        return self._classes.diagnostics()
+        return self._classes.diagnostics(datetime.now(UTC))
 
     async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> tuple[Diagnostic, ...]:
         """List what is doubtful about some objects, once a generation has been pushed."""
@@ -123,12 +139,13 @@ class ControlLoop:
             await pushed
         return tuple(found for found in self.diagnostics() if found.origin.key in keys)
 
-    def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
+    def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
         """Take up the proxy of a known workload and bring it to the state of its class.
 
-        Raises `ProtocolError` for a node id of another form, `NotPermitted` for one of no workload of the mesh.
+        Raises `ProtocolError` for a node id of another form, `NotPermitted` for one of no workload of the mesh or of
+        another workload than the `peer` whose certificate the connection has shown.
         """
-        proxy = self._proxy_of(node)
+        proxy = self._proxy_of(node, peer)
         self.push()
         connection = self._pushes.connect(str(proxy.key), outlet)
         self._pushes.place(connection, self._classes.admit(proxy, self.generation))
@@ -164,13 +181,15 @@ class ControlLoop:
         """List the objects that a resource of a proxy comes from; `kind` is short, such as `RDS`."""
         return self._classes.origins(_workload_key(proxy), kind, resource)
 
-    def _proxy_of(self, node: NodeIdentity) -> Proxy:
+    def _proxy_of(self, node: NodeIdentity, peer: WorkloadKey | None) -> Proxy:
         identity = names.parse_node_id(node.id)
         if identity is None:
             raise ProtocolError(
                 f"node id {node.id!r} must be of the form role~address~workload.namespace~namespace.svc.domain"
             )
         key = WorkloadKey(identity.namespace, identity.workload)
+        if peer is not None and peer != key:
+            raise NotPermitted(f"{peer} says that it is {key}: a proxy gets the configuration of its own workload only")
         workload = self._pending.upserts.get(key) or self.snapshot.workloads.get(key)
         if workload is None or key in self._pending.removals:
             raise NotPermitted(f"proxy {identity.proxy} is of no workload of this mesh")
@@ -235,7 +254,8 @@ class ControlLoop:
             self._assign_addresses(config)
         touched = pending.upserts.keys() | pending.removals
         workloads = before.workloads.apply(pending.upserts.values(), pending.removals) if touched else before.workloads
-        inputs = Inputs(config, workloads, self.addresses, mesh)
+        key_sets = before.inputs.key_sets if pending.key_sets is None else pending.key_sets
+        inputs = Inputs(config, workloads, self.addresses, mesh, key_sets, before.inputs.session_key)
         self.snapshot, difference = next_snapshot(before, inputs, touched)
         return difference
 

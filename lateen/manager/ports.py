@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lateen.manager.pushes import Connection, Outlet
+from lateen.model.workload import WorkloadKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,12 @@ class NodeIdentity:
 class ProxyDoor(Protocol):
     """Lets proxies in and sees them off."""
 
-    def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
+    def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
         """Take up a proxy that opened a stream.
 
-        Raises `NotPermitted` for a proxy that is not of this mesh, `ProtocolError` for a node that cannot be
-        understood, `Unavailable` when it should come back later.
+        `peer` is the workload whose certificate its connection has shown; None where the server does not ask for any,
+        as in tests and benchmarks. Raises `NotPermitted` for a proxy that is not of this mesh or is not its peer,
+        `ProtocolError` for a node that cannot be understood, `Unavailable` when it should come back later.
         """
         ...
 

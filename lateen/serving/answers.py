@@ -83,8 +83,11 @@ def _type(proxy_name: str, status: ResourceStatus, origins: Origins) -> Json:
     }
 
 
-def config_object(status: ObjectStatus, generation: int) -> Json:
-    """Describe an object that counts: what was written, where, and whether a later version was refused."""
+def config_object(status: ObjectStatus, generation: int, doubts: Sequence[Violation] = ()) -> Json:
+    """Describe an object that counts: what was written, where, and whether a later version was refused.
+
+    `doubts` are warnings about it that came up while it was put into effect.
+    """
     item = status.object
     return {
         "kind": item.key.kind,
@@ -97,7 +100,7 @@ def config_object(status: ObjectStatus, generation: int) -> Json:
         "file": item.source.file,
         "line": item.source.line,
         "generation": generation,
-        "violations": [violation(each) for each in status.refused],
+        "violations": [violation(each) for each in (*status.refused, *doubts)],
         "body": decode.encode(item),
         "yaml": decode.encode_yaml([item]),
     }

@@ -8,7 +8,7 @@ are for machines.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,8 @@ from aiohttp import web
 
 from lateen.api import kinds
 from lateen.api.decode import DEFAULT_NAMESPACE
+from lateen.api.objects import ConfigObject
+from lateen.api.structs import Struct
 from lateen.api.violations import Severity, Violation
 from lateen.errors import ConfigRejected, LateenError, NotPermitted, ProtocolError, Unavailable
 from lateen.manager.liveness import Liveness
@@ -24,6 +26,9 @@ from lateen.manager.pushes import ProxyStatus
 from lateen.manager.store import SCALABLE, Edit, Outcome, Store
 from lateen.plan.types import Diagnostic
 from lateen.serving import answers, envoy_admin, metrics, requests
+from lateen.serving.authz_routes import AuthzRoutes
+from lateen.serving.ca_routes import CaRoutes
+from lateen.serving.door_tls import DoorTls, only_owner
 from lateen.serving.ports import Loop, MeshFacts, Origins, Proxies, WorkloadRow, Workloads
 from lateen.serving.requests import Refusal
 
@@ -57,6 +62,8 @@ class Api:
     look_at_files: Callable[[], None] = lambda: None
     is_ready: Callable[[], bool] = lambda: True
     now: Callable[[], float] = time.time
+    ca: CaRoutes | None = None
+    authz: AuthzRoutes | None = None
 
     def application(self) -> web.Application:
         """Return the table of what can be asked."""
@@ -82,6 +89,10 @@ class Api:
                 web.get("/v1/words/{what}", self._words),
             ]
         )
+        if self.ca is not None:
+            app.add_routes(self.ca.table())
+        if self.authz is not None:
+            app.add_routes(self.authz.table())
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -93,7 +104,8 @@ class Api:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         violations = len(self.store.violations())
-        told = metrics.text(self.loop.generation, self.store.statuses(), self.proxies.statuses(), violations)
+        statuses = self.store.statuses(), self.proxies.statuses()
+        told = metrics.text(self.loop.generation, *statuses, violations, self.loop.key_sets)
         return web.Response(text=told, content_type="text/plain")
 
     async def _mesh(self, _: web.Request) -> web.Response:
@@ -117,8 +129,11 @@ class Api:
         word, name = requests.needed(request, "kind"), request.query.get("name")
         row = None if word == _ALL else requests.kind_of(word)
         namespace = request.query.get("namespace") if row is None or row.namespaced else None
+        doubts = self.loop.diagnostics()
         found = [
-            answers.config_object(status, self.loop.changed_at.get(status.object.key, 0))
+            answers.config_object(
+                status, self.loop.changed_at.get(status.object.key, 0), _warnings(status.object, doubts)
+            )
             for status in self.store.statuses()
             if (row is None or (row.group, row.kind) == (status.object.key.group, status.object.key.kind))
             and namespace in (None, status.object.namespace or namespace)
@@ -223,12 +238,7 @@ class Api:
         item = self.store.get(outcome.key) if outcome.key is not None else None
         if item is None:
             return outcome
-        warnings = tuple(
-            Violation(doubt.origin.path, doubt.message, Severity.WARNING, item.source, str(item.key))
-            for doubt in doubts
-            if doubt.origin.key == item.key
-        )
-        return replace(outcome, violations=(*outcome.violations, *warnings))
+        return replace(outcome, violations=(*outcome.violations, *_warnings(item, doubts)))
 
     def _found(self, reference: str, namespace: str) -> list[WorkloadRow]:
         """List what a reference means; of several namespaces the default one is meant, if it is among them."""
@@ -250,12 +260,18 @@ class Api:
         return {str(status.proxy): status for status in self.proxies.statuses()}
 
 
-async def serve(api: Api, socket: Path) -> web.AppRunner:
-    """Answer on a unix socket that only this user can open, until the runner's `cleanup()`."""
+async def serve(api: Api, socket: Path, tls: DoorTls | None = None) -> web.AppRunner:
+    """Answer on a unix socket that only this user can open, until the runner's `cleanup()`.
+
+    With `tls` only to the mesh's owner, who has a certificate that says so. Without, as tests do, to everybody.
+    """
     socket.unlink(missing_ok=True)  # noqa: ASYNC240 - takes no time
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
+    application = api.application()
+    if tls is not None:
+        application.middlewares.append(only_owner())
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.UnixSite(runner, socket).start()
+    await web.UnixSite(runner, socket, ssl_context=tls.context() if tls is not None else None).start()
     socket.chmod(0o600)  # noqa: ASYNC240 - takes no time
     return runner
 
@@ -285,6 +301,15 @@ def _status(error: LateenError) -> int:
 
 def _error(status: int, message: str, details: list[str] | None = None) -> web.Response:
     return web.json_response({"error": {"message": message, "details": details or []}}, status=status)
+
+
+def _warnings(item: ConfigObject[Struct], doubts: Iterable[Diagnostic]) -> tuple[Violation, ...]:
+    """Say what is legal but doubtful about an object as warnings."""
+    return tuple(
+        Violation(doubt.origin.path, doubt.message, Severity.WARNING, item.source, str(item.key))
+        for doubt in doubts
+        if doubt.origin.key == item.key
+    )
 
 
 def _in(namespace: str | None) -> str:

@@ -1,13 +1,21 @@
 """The control plane's own numbers, in Prometheus' text form."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from lateen.manager.pushes import ProxyStatus, State
 from lateen.manager.store import ObjectStatus
+from lateen.model.key_sets import KeySet
 
 
-def text(generation: int, objects: Iterable[ObjectStatus], proxies: Iterable[ProxyStatus], violations: int) -> str:
+def text(
+    generation: int,
+    objects: Iterable[ObjectStatus],
+    proxies: Iterable[ProxyStatus],
+    violations: int,
+    key_sets: Iterable[KeySet] = (),
+) -> str:
     """Write down what the control plane holds and how far its proxies are."""
     by_kind = Counter(status.object.key.kind for status in objects)
     by_state = Counter(status.state for status in proxies)
@@ -23,6 +31,11 @@ def text(generation: int, objects: Iterable[ObjectStatus], proxies: Iterable[Pro
             "lateen_proxies",
             "Connected proxies, by the worst state of their resource types.",
             {f'{{state="{state.value.lower()}"}}': by_state[state] for state in State},
+        ),
+        *_gauge(
+            "lateen_token_keys_failing",
+            "Whether the last attempt to fetch an issuer's keys failed, by URL.",
+            {f"{{url={json.dumps(known.url)}}}": int(bool(known.failure)) for known in key_sets},
         ),
     ]
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from lateen.api.changes import Change
 from lateen.api.objects import ObjectKey
 from lateen.manager.liveness import Instance
 from lateen.manager.pushes import ProxyStatus
+from lateen.model.key_sets import KeySet
 from lateen.plan.types import Diagnostic
 
 
@@ -80,6 +81,15 @@ class Loop(Protocol):
     @property
     def changed_at(self) -> dict[ObjectKey, int]:
         """The generation of each object's last change."""
+        ...
+
+    @property
+    def key_sets(self) -> Sequence[KeySet]:
+        """What is known of the keys with which tokens are verified."""
+        ...
+
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """List what is legal but doubtful in the configuration."""
         ...
 
     def submit(self, changes: Sequence[Change]) -> int:

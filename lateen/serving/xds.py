@@ -17,6 +17,8 @@ from google.protobuf.message import DecodeError
 from lateen.errors import LateenError, NotPermitted, ProtocolError
 from lateen.manager.ports import NodeIdentity, ProxyDoor
 from lateen.manager.pushes import Connection
+from lateen.model.workload import WorkloadKey
+from lateen.serving.door_tls import workload_of
 from lateen.xds.events import Ack, Event, Nack, Subscribe
 from lateen.xds.versions import Delta
 
@@ -54,15 +56,26 @@ STALL_SECONDS = 20.0
 
 
 class DiscoveryServer:
-    """Serves delta ADS to proxies that `door` lets in."""
+    """Serves delta ADS to proxies that `door` lets in.
 
-    def __init__(self, door: ProxyDoor) -> None:
+    With `credentials`, which must demand a certificate of every client, a proxy is what its certificate says. Without,
+    as tests and benchmarks run it, a proxy is what it says itself. `others` are further services on the same socket.
+    """
+
+    def __init__(
+        self,
+        door: ProxyDoor,
+        credentials: grpc.ServerCredentials | None = None,
+        others: tuple[grpc.GenericRpcHandler, ...] = (),
+    ) -> None:
         self._door = door
+        self._credentials = credentials
         self._responses = Responses()
         self._budget = Budget(BUDGET_BYTES)
         self._server = grpc.aio.server(options=OPTIONS)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
+        own = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
+        self._server.add_generic_rpc_handlers((own, *others))
 
     async def start(self, socket: Path | None = None, address: str | None = None) -> int:
         """Listen on a unix socket, on `host:port`, or on both; return the port (0 if there is none).
@@ -71,13 +84,21 @@ class DiscoveryServer:
         """
         if socket is not None:
             self._bind(socket)
-        port = self._server.add_insecure_port(address) if address is not None else 0
+        port = 0
+        if address is not None and self._credentials is not None:
+            port = self._server.add_secure_port(address, self._credentials)
+        elif address is not None:
+            port = self._server.add_insecure_port(address)
         await self._server.start()
         return port
 
     def _bind(self, socket: Path) -> None:
         socket.unlink(missing_ok=True)
-        self._server.add_insecure_port(f"unix:{socket}")
+        if self._credentials is not None:
+            self._server.add_secure_port(f"unix:{socket}", self._credentials)
+        else:
+            self._server.add_insecure_port(f"unix:{socket}")
+        socket.chmod(0o600)
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Stop listening and end all streams; proxies go on with what they have."""
@@ -97,10 +118,11 @@ class DiscoveryServer:
             await context.abort(grpc.StatusCode.ABORTED, outlet.reason)
 
     async def _converse(self, context: _Context, outlet: "StreamOutlet") -> None:
+        peer = _peer(context) if self._credentials is not None else None
         request = await _next_request(context)
         if request is None:
             return
-        connection = self._door.connect(_node_identity(request), outlet)
+        connection = self._door.connect(_node_identity(request), outlet, peer)
         try:
             while request is not None:
                 _pass_on(request, connection)
@@ -151,6 +173,12 @@ def _node_identity(request: Any) -> NodeIdentity:
             "first request names no node: expected node.id, as Envoy takes it from its bootstrap or --service-node"
         )
     return NodeIdentity(node.id, node.cluster, MessageToDict(node.metadata))
+
+
+def _peer(context: _Context) -> WorkloadKey:
+    """Return the workload that the other side has proved to be."""
+    name, namespace = workload_of(context.auth_context())
+    return WorkloadKey(namespace, name)
 
 
 def _status_code(error: LateenError) -> grpc.StatusCode:

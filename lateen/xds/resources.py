@@ -1,7 +1,7 @@
 """Resources as the protocol sees them: a name, a version, and bytes that are ready to send."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Resource:
 
     name: str
     version: str
-    frame: bytes
+    frame: bytes = field(repr=False)
 
 
 ResourceSet = Mapping[str, Mapping[str, Resource]]

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from lateen.cli.main import lateen
 from lateen.platforms.local import directories, lock
 from lateen.serving import api
+from lateen.serving.door_tls import DoorTls
+from tests.serving import identity
 from tests.serving.small_mesh import SmallMesh
 
 
@@ -66,7 +68,10 @@ class running:
         assert descriptor is not None
         self._descriptor = descriptor
         self._thread.start()
-        serving = api.serve(self._small.api(self._directory.name), self._directory / "api.sock")
+        signer = identity.authority()
+        identity.let_owner_in(self._directory, signer)
+        tls = DoorTls(identity.credentials(signer, identity.CONTROL_PLANE))
+        serving = api.serve(self._small.api(self._directory.name), self._directory / "api.sock", tls)
         self._runner = asyncio.run_coroutine_threadsafe(serving, self._loop).result(5)
 
     def __exit__(self, *_: object) -> None:

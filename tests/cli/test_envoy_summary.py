@@ -1,5 +1,6 @@
 """Tables from dumps that a real Envoy gave."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from lateen.cli import envoy_summary, proxy_config
 from lateen.cli.failures import BadInput
+from tests.auth.authorities import REVIEWS
+from tests.serving.identity import authority, credentials
 
 DUMPS = Path(__file__).parent / "dumps"
 
@@ -119,3 +122,58 @@ def test_an_empty_dump_is_no_error() -> None:
 def test_a_filter_of_another_kind_is_refused() -> None:
     with pytest.raises(BadInput, match="--subset does not apply to routes; these do: --route, --fqdn"):
         proxy_config.row_filter("routes", {"subset": "v1"})
+
+
+def test_secrets_with_every_authority_that_is_believed() -> None:
+    old, new = authority(), authority()
+    mine = credentials(new, REVIEWS, old)
+    own = {"certificate_chain": _inline(mine.chain_pem), "private_key": _inline("[redacted]")}
+    part = {
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        "dynamic_active_secrets": [
+            {"name": "ROOTCA", "secret": {"validation_context": {"trusted_ca": _inline(mine.bundle.pem)}}},
+            {"name": "default", "secret": {"tls_certificate": own}},
+        ],
+        "dynamic_warming_secrets": [{"name": "kubernetes://shop", "secret": {"name": "kubernetes://shop"}}],
+    }
+    found = [tuple(row) for row in envoy_summary.SECTIONS["secrets"].tell({"configs": [part]}, lambda _: True)]
+    issued = mine.certificate.issued
+    ends = f"{issued.not_after:%Y-%m-%dT%H:%M:%SZ}", f"{issued.not_before:%Y-%m-%dT%H:%M:%SZ}"
+    assert found[0] == ("default", "Cert Chain", "ACTIVE", "true", f"{issued.serial:x}", *ends)
+    assert {row[4] for row in found[1:3]} == {f"{each.root.serial_number:x}" for each in (old, new)}
+    assert [row[:4] for row in found[1:3]] == [("ROOTCA", "CA", "ACTIVE", "true")] * 2
+    assert found[3] == ("kubernetes://shop", "", "WARMING", "false", "", "", "")
+
+
+def _inline(text: str) -> dict[str, str]:
+    return {"inline_bytes": base64.b64encode(text.encode()).decode()}
+
+
+def test_a_gateway_s_servers_with_their_certificates() -> None:
+    def chain(name: str, secret: str, *, asks: bool) -> dict[str, object]:
+        context: dict[str, object] = {
+            "common_tls_context": {"tls_certificate_sds_secret_configs": [{"name": secret}]},
+            "require_client_certificate": asks,
+        }
+        return {
+            "filter_chain_match": {"server_names": [name], "transport_protocol": "tls"},
+            "filters": [{"typed_config": {"rds": {"route_config_name": f"https.443.{name}"}}}],
+            "transport_socket": {"typed_config": context},
+        }
+
+    chains = [
+        chain("a", "kubernetes://a", asks=False),
+        chain("b", "kubernetes://b", asks=True),
+        chain("c", "default", asks=True),
+    ]
+    listener = {"address": {"socket_address": {"address": "0.0.0.0", "port_value": 443}}, "filter_chains": chains}
+    page = {
+        "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+        "dynamic_listeners": [{"active_state": {"listener": listener}}],
+    }
+    told = envoy_summary.SECTIONS["listeners"].tell({"configs": [page]}, lambda _: True)
+    assert [row[2:] for row in told] == [
+        ("SNI: a; Trans: tls", "Route: https.443.a (TLS: kubernetes://a)"),
+        ("SNI: b; Trans: tls", "Route: https.443.b (TLS: kubernetes://b, asks for the client's)"),
+        ("SNI: c; Trans: tls", "Route: https.443.c"),
+    ]

@@ -169,6 +169,17 @@ def test_strangers_are_turned_away(loop: ControlLoop, node: str, error: type[Exc
         loop.connect(NodeIdentity(node, "", {}), outlet)
 
 
+def test_a_proxy_is_what_its_certificate_says(loop: ControlLoop) -> None:
+    loop.push()
+    web = WorkloadKey("default", "web-1")
+    node = NodeIdentity(f"sidecar~10.0.0.1~{web}~{web.namespace}.svc.cluster.local", "", {})
+    outlet = object.__new__(Envoy)
+    stranger = WorkloadKey(web.namespace, "another")
+    with pytest.raises(NotPermitted, match=f"{stranger} says that it is {web}"):
+        loop.connect(node, outlet, stranger)
+    assert loop.connect(node, outlet, web).proxy == str(web)
+
+
 async def test_virtual_addresses_are_the_same_after_a_restart(loop: ControlLoop) -> None:
     loop.push()
     successor = ControlLoop(Pushes())

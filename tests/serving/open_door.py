@@ -3,6 +3,7 @@
 from lateen.errors import NotPermitted
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Connection, Outlet, Pushes
+from lateen.model.workload import WorkloadKey
 
 CLASS = "all"
 
@@ -13,7 +14,7 @@ class OpenDoor:
     def __init__(self, pushes: Pushes) -> None:
         self._pushes = pushes
 
-    def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
+    def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
         if node.id == "stranger":
             raise NotPermitted("proxy stranger is not of this mesh")
         connection = self._pushes.connect(node.id, outlet)

@@ -9,6 +9,7 @@ from lateen.api.objects import ObjectKey
 from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus, ResourceStatus, State
 from lateen.manager.store import Record, Store
+from lateen.model.key_sets import KeySet
 from lateen.model.workload import WorkloadKey
 from lateen.plan.types import Diagnostic
 from lateen.platforms.local import report
@@ -64,6 +65,7 @@ class SmallLoop:
     late: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
     doubtful: tuple[Diagnostic, ...] = ()
+    key_sets: dict[str, KeySet] = field(default_factory=dict)
 
     def submit(self, changes: Sequence[Change]) -> int:
         if changes:
@@ -73,6 +75,9 @@ class SmallLoop:
 
     async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> Sequence[Diagnostic]:
         return [found for found in self.doubtful if found.origin.key in keys]
+
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        return self.doubtful
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
         return lambda proxy: str(proxy) not in self.blind

@@ -126,10 +126,10 @@ class Recorder(OpenDoor):
         super().__init__(pushes)
         self.sent: list[str] = []
 
-    def connect(self, node: Any, outlet: Any) -> Any:
+    def connect(self, node: Any, outlet: Any, peer: Any = None) -> Any:
         send = outlet.send
         outlet.send = lambda delta: (self.write_down(delta), send(delta))
-        return super().connect(node, outlet)
+        return super().connect(node, outlet, peer)
 
     def write_down(self, delta: Any) -> None:
         short = order.type_of(delta.type_url).short
