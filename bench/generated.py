@@ -74,8 +74,8 @@ class GeneratedMesh:
         self._loop.report_workloads(instance(number, index) for number in range(services) for index in range(addresses))
         self._loop.push()
 
-    def connect(self, node: NodeIdentity, outlet: Outlet) -> Connection:
-        return self._loop.connect(node, outlet)
+    def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
+        return self._loop.connect(node, outlet, peer)
 
     def disconnect(self, connection: Connection) -> None:
         self._loop.disconnect(connection)

@@ -47,7 +47,9 @@ def test_every_command_has_a_section() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_is_described_with_all_its_options(name: str) -> None:
-    options = _long_options(_command(name).params)
+    command = _command(name)
+    parts = command.commands.values() if isinstance(command, click.Group) else ()
+    options = _long_options(param for each in (command, *parts) for param in each.params)
     told = set(OPTION.findall(_sections()[name]))
     assert (told - options, options - told) == (set(), set())
 

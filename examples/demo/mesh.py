@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -15,8 +16,9 @@ from typing import Any, Final, NamedTuple
 
 import readings
 import yaml
+from access import Reply, Told
 from readings import Instance, Reading
-from steps import BOOKINFO
+from steps import BOOKINFO, DEMO, Call
 
 from lateen.cli import meshes
 from lateen.cli.client import ApiClient
@@ -31,6 +33,8 @@ _DOWN_SECONDS: Final = 45.0
 _LIVE_SECONDS: Final = 10.0
 _BEGIN_SECONDS: Final = 2.0
 _LOOK_AGAIN_SECONDS: Final = 0.01
+_LOG_AGAIN_SECONDS: Final = 0.3
+_PORT: Final = 9080
 _NOT_RUNNING: Final = 3
 
 
@@ -50,7 +54,7 @@ class Ended(NamedTuple):
 
 
 class Folder:
-    """The folder with the mesh's routing, one object a file, which the tour edits; ours while we hold its lock."""
+    """The folder with the mesh's rules, one object a file, which the tour edits; ours while we hold its lock."""
 
     def __init__(self, name: str) -> None:
         # No mesh has a dot in its name: this finds one mesh's folders, and no other's.
@@ -58,15 +62,19 @@ class Folder:
         # Held until this process ends, however it does: that tells a killed tour's folder from a living one's.
         self._lock = (self.path / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._original = dict(_routing_at_first())
+        self._original = dict(_files_at_first())
         for file, text in self._original.items():
             (self.path / file).write_text(text)
 
     def edit(self, name: str, source: Path | None) -> tuple[str, str]:
-        """Replace a file by another, or by what it was at first; return its text before and after."""
-        before = (self.path / name).read_text()
-        after = self._original[name] if source is None else source.read_text()
-        (self.path / name).write_text(after)
+        """Replace a file by another, or by what it was at first; return its text before and after, empty for none."""
+        file = self.path / name
+        before = file.read_text() if file.exists() else ""
+        after = self._original.get(name, "") if source is None else source.read_text()
+        if after:
+            file.write_text(after)
+        else:
+            file.unlink()
         return before, after
 
     def remove(self) -> None:
@@ -75,15 +83,17 @@ class Folder:
         self._lock.close()
 
 
-def _routing_at_first() -> Iterator[tuple[str, str]]:
-    """Yield the files of the folder: the versions of all services, and v1 of everything, one service a file."""
+def _files_at_first() -> Iterator[tuple[str, str]]:
+    """Yield the files of the folder: mutual TLS and nothing else, who has none, and v1 of everything, a file each."""
+    yield "peer-authentication.yaml", (BOOKINFO / "security" / "peer-authentication-strict.yaml").read_text()
+    yield "stranger.yaml", (DEMO / "security" / "stranger.yaml").read_text()
     yield "destination-rules.yaml", (BOOKINFO / "routing" / "destination-rule-all.yaml").read_text()
     for text in (BOOKINFO / "routing" / "virtual-service-all-v1.yaml").read_text().split("\n---\n"):
         yield f"{yaml.safe_load(text)['metadata']['name']}.yaml", text.rstrip("\n") + "\n"
 
 
 class Mesh:
-    """Bookinfo as the mesh of this name, with the routing of a folder."""
+    """Bookinfo as the mesh of this name, with the rules of a folder."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -112,27 +122,64 @@ class Mesh:
                 return str(port["url"]).rstrip("/")
         raise TourFailed(f"the ingress gateway is not published: {errors or 'no port of it is listed'}")
 
-    async def generation(self, virtual_service: str) -> int:
-        """The generation of an object as the mesh has it now; raises `TourFailed` where a version of it was refused."""
-        objects = await self._ask("v1", "objects", kind="VirtualService", name=virtual_service, namespace="default")
-        found = objects["objects"][0]
+    async def generation(self, kind: str, name: str) -> int:
+        """The generation of an object as the mesh has it now, 0 for none; raises `TourFailed` where it was refused."""
+        objects = (await self._ask("v1", "objects", kind=kind, namespace="default"))["objects"]
+        found = next((each for each in objects if each["name"] == name), None)
+        if found is None:
+            return 0
         if found["violations"]:
-            raise TourFailed(f"VirtualService/{virtual_service} was refused: {found['violations'][0]['message']}")
+            raise TourFailed(f"{kind}/{name} was refused: {found['violations'][0]['message']}")
         return int(found["generation"])
 
-    async def live(self, virtual_service: str, generation_before: int) -> float:
+    async def live(self, kind: str, name: str, generation_before: int) -> float:
         """Wait until an edited object is live in every proxy; return when that was. Raises `TourFailed`."""
         deadline = time.monotonic() + _LIVE_SECONDS
-        while await self.generation(virtual_service) == generation_before:
+        while await self.generation(kind, name) == generation_before:
             if time.monotonic() > deadline:
-                raise TourFailed(f"the edit of {virtual_service}.yaml was not noticed within {_LIVE_SECONDS:g} s")
+                raise TourFailed(f"the edit of {name}.yaml was not noticed within {_LIVE_SECONDS:g} s")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        await self._ask(
-            "v1", "wait", kind="VirtualService", name=virtual_service, namespace="default", timeout=_LIVE_SECONDS
-        )
+        await self._ask("v1", "wait", kind=kind, name=name, namespace="default", timeout=_LIVE_SECONDS)
         at = time.monotonic()
-        await self._confirm_live(virtual_service)
+        await self._confirm_live(f"{kind}/{name}")
         return at
+
+    async def call(self, call: Call) -> Reply:
+        """Make a call where a workload is; raises `TourFailed` where it cannot be made."""
+        argv = (sys.executable, str(DEMO / "call.py"), call.service, str(_PORT), call.path)
+        return Reply(**await self._told("exec", call.caller, "--", *argv))
+
+    async def call_until(self, call: Call, status: int) -> Reply:
+        """Make a call until this comes of it, or the time is over; return what came last."""
+        deadline = time.monotonic() + _LIVE_SECONDS
+        while (reply := await self.call(call)).status != status and time.monotonic() < deadline:
+            pass
+        return reply
+
+    async def checked(self, caller: str, service: str, path: str = "/") -> Told:
+        """What `lateen authz check` tells."""
+        told: Told = await self._told("authz", "check", caller, service, "--path", path, "-o", "json")
+        return told
+
+    async def last_denial(self, workload: str) -> Told:
+        """What `lateen authz why` tells, with the `record` from the log of the proxy, which writes it once a second."""
+        deadline = time.monotonic() + _LIVE_SECONDS
+        while True:
+            try:
+                found = await self._told("authz", "why", workload, "-o", "json")
+                return {**found, "record": json.loads(found["log"])}
+            except TourFailed:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_LOG_AGAIN_SECONDS)
+
+    async def identities(self) -> dict[str, set[str]]:
+        """The identities in the certificates that the proxies of each service hold."""
+        found: dict[str, set[str]] = {}
+        for row in (await self._ask("v1", "workloads"))["workloads"]:
+            if row["role"]:
+                found.setdefault(row["app"], set()).update(await readings.identities(_instance(row)))
+        return found
 
     async def refusals(self) -> tuple[str, ...]:
         """What is wrong in the files as they are now, a line each; the last good version of it counts."""
@@ -153,7 +200,7 @@ class Mesh:
         return ended.code in (0, _NOT_RUNNING) and not self._mesh.is_running
 
     def keep_logs(self) -> Path | None:
-        """Copy the logs of the mesh and its routing to a folder that stays; None where there are none."""
+        """Copy the logs of the mesh and its rules to a folder that stays; None where there are none."""
         found = [file for file in self._mesh.directory.rglob("*.log") if file.is_file()]
         if not found:
             return None
@@ -171,12 +218,20 @@ class Mesh:
         while not self._mesh.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - a lock file tells nobody
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    async def _confirm_live(self, virtual_service: str) -> None:
+    async def _told(self, command: str, *arguments: str) -> Any:
+        """Run a command that prints JSON, be it with exit code 0 or 1; raises `TourFailed`."""
+        words = (command, *arguments[:1]) if command == "authz" else (command,)
+        ended = await _lateen(*words, "--name", self.name, *arguments[len(words) - 1 :], seconds=_LIVE_SECONDS * 3)
+        try:
+            return json.loads(ended.output)
+        except ValueError:
+            raise TourFailed(f"`lateen {' '.join(words)}` ended with exit code {ended.code}", ended.output) from None
+
+    async def _confirm_live(self, reference: str) -> None:
         """Have the command that users have say so too."""
-        reference = f"VirtualService/{virtual_service}"
         ended = await _lateen("wait", reference, "--name", self.name, seconds=_LIVE_SECONDS * 3)
         if ended.code != 0:
-            raise TourFailed(f"VirtualService/{virtual_service} did not become live", ended.output)
+            raise TourFailed(f"{reference} did not become live", ended.output)
 
     async def _ask(self, *path: str, **query: object) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What the mesh's Envoys have counted, read from their admin interfaces; pure but for `read`."""
+"""What the mesh's Envoys have counted, and who they are, read from their admin interfaces; pure but for these."""
 
 import asyncio
 import json
@@ -158,15 +158,33 @@ def quantile(durations: Mapping[Bin, int], share: float) -> float | None:
     return None
 
 
+async def identities(instance: Instance) -> set[str]:
+    """The identities in the certificates that an Envoy shows to others; none where it does not answer."""
+    found = await _asked(instance, "certs", {}) or {}
+    names = [
+        name
+        for certificate in found.get("certificates", ())
+        for each in certificate["cert_chain"]
+        for name in each["subject_alt_names"]
+    ]
+    return {name["uri"] for name in names if "uri" in name}
+
+
 async def _counts(instance: Instance) -> Counts | None:
-    connector = aiohttp.UnixConnector(str(instance.admin_socket))
     query = {"format": "json", "histogram_buckets": "detailed", "filter": _WANTED}
+    found = await _asked(instance, "stats", query)
+    return None if found is None else parse(found, is_gateway=instance.is_gateway)
+
+
+async def _asked(instance: Instance, page: str, query: Mapping[str, str]) -> Any:
+    """A page of an Envoy's admin interface; None where it does not answer."""
+    connector = aiohttp.UnixConnector(str(instance.admin_socket))
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session,
-            session.get("http://envoy/stats", params=query) as response,
+            session.get(f"http://envoy/{page}", params=query) as response,
         ):
-            return parse(json.loads(await response.text()), is_gateway=instance.is_gateway)
+            return json.loads(await response.text())
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
         return None
 

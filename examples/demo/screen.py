@@ -26,13 +26,17 @@ _ORDER = ("istio-ingressgateway", "productpage", "details", "reviews", "ratings"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step went. `live_seconds` is the time from the edit until all proxies had it, None without an edit."""
+    """How a step went. `live_seconds` is the time from the edit until all proxies had it, None without an edit.
+
+    `facts` are what was found out beside the traffic, a line each.
+    """
 
     step: Step
     observed: str
     problems: tuple[Problem, ...]
     requests: int
     live_seconds: float | None
+    facts: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -101,6 +105,8 @@ class PlainScreen:
     def leave(self, outcome: Outcome) -> None:
         """Print how it went."""
         self.say(f"{outcome.mark} {outcome.step.title}")
+        for fact in outcome.facts:
+            self.say(f"    {fact}")
 
     def update(self, numbers: Numbers) -> None:
         """Show nothing: nobody watches."""
@@ -238,20 +244,23 @@ def _present(board: _Board) -> RenderableType:
         lines.append(("observed", Text("counting …", "dim")))
     else:
         lines.append(("observed", Text(outcome.observed, "red" if outcome.problems else "green")))
-        lines.append(("live after", Text(outcome.live or "—")))
+        if outcome.facts:
+            lines += [("" if place else "found", _one_line(fact)) for place, fact in enumerate(outcome.facts)]
+        else:
+            lines.append(("live after", Text(outcome.live or "—")))
         lines += [("but", Text(f"{each.expected}; seen {each.seen}", "red")) for each in outcome.problems]
     return _pairs(lines)
 
 
 def _change_lines(change: Change | None) -> list[tuple[str, Text]]:
     if change is None:
-        return [("changed", Text("nothing yet", "dim"))]
+        return [("changed", Text("nothing", "dim"))]
     removed = [("", _one_line(f"- {change.removed}", "red"))] if change.removed else []
     added = [("", _one_line(f"+ {change.added}", "green"))] if change.added else []
     return [("changed", Text(change.file)), *removed, *added]
 
 
-def _one_line(text: str, style: str) -> Text:
+def _one_line(text: str, style: str = "") -> Text:
     return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 

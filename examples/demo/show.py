@@ -144,6 +144,7 @@ def _hints(demo: Mesh, folder: Path) -> list[tuple[str, str]]:
         ("look", f"{lateen} ps{name}"),
         ("", f"{lateen} proxy-config{name} routes deploy/productpage-v1"),
         ("ask", f"{lateen} exec{name} deploy/productpage-v1 -- curl -s reviews:9080/reviews/0"),
+        ("check", f"{lateen} authz check{name} deploy/productpage-v1 ratings"),
         (
             "break",
             f"kill -9 $(pgrep -f 'lateen.app --name {demo.name} ')   (the control plane; traffic goes on)",

@@ -1,7 +1,7 @@
 """The stations of the tour: which file is edited, to what, and how traffic must look then."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,10 +31,26 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A call made by hand from a workload: the status that must come of it, 0 for a connection that is reset.
+
+    `refused_by` is the file of the mesh's folder that is the reason.
+    """
+
+    caller: str
+    service: str
+    path: str
+    status: int
+    refused_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One station. `file`, in the mesh's folder, becomes a copy of `source`; None: as it was at the start.
 
-    `requests` is what a tour that nobody watches asks for; it is enough for the bounds of `checks`.
+    `requests` is what a tour that nobody watches asks for; it is enough for the bounds of `checks`. `callers` are the
+    services that must have an identity, with those that they call; `call` is made while the edit is live, and where
+    `is_taken_back`, once more when it is not any longer.
     """
 
     title: str
@@ -44,6 +60,10 @@ class Step:
     source: Path | None = None
     fault: Fault | None = None
     requests: int = 60
+    kind: str = "VirtualService"
+    callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    call: Call | None = None
+    is_taken_back: bool = False
 
 
 _EVERYBODY_V1: Final = (Split(EVERYBODY, {"v1": 1.0}),)
@@ -91,4 +111,25 @@ TOUR: Final = (
         fault=Fault("abort"),
     ),
     Step("faults removed", "red stars for everybody again", _EVERYBODY_V3, file="ratings.yaml"),
+    Step(
+        "identities",
+        "all calls by accounts with mutual TLS, no plaintext",
+        _EVERYBODY_V3,
+        callers={
+            "istio-ingressgateway": ("productpage",),
+            "productpage": ("details", "reviews"),
+            "reviews": ("ratings",),
+        },
+        call=Call("pod/stranger", "ratings", "/ratings/0", 0, "peer-authentication.yaml"),
+    ),
+    Step(
+        "policy denies",
+        "only reviews may read ratings; productpage gets 403",
+        _EVERYBODY_V3,
+        file="ratings-viewer.yaml",
+        kind="AuthorizationPolicy",
+        source=BOOKINFO / "security" / "authorization-policy-ratings-viewer.yaml",
+        call=Call("deploy/productpage-v1", "ratings", "/ratings/0", 403, "ratings-viewer.yaml"),
+        is_taken_back=True,
+    ),
 )

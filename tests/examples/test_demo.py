@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import random
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -18,6 +19,7 @@ from .conftest import EXAMPLES
 
 sys.path.insert(0, str(EXAMPLES / "demo"))
 
+import access
 import answers
 import changes
 import checks
@@ -26,6 +28,7 @@ import readings
 import screen
 import show
 import steps
+from access import Finding, Reply, Trial
 from answers import JASON, OTHERS, Answer
 from checks import Evidence
 from readings import Bin, Counts, Instance, Reading, Row, Window
@@ -152,6 +155,128 @@ def test_what_traffic_did_is_said_in_a_few_words() -> None:
     assert checks.observed(STEPS["ratings late"], late) == "everybody v3 100% · jason 410 ms, others 10 ms"
 
 
+CALLERS = {"productpage": ("details", "reviews")}
+PRODUCTPAGE = "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
+
+
+def told(allowed: bool = True, **others: Any) -> dict[str, Any]:
+    """What `lateen authz check` tells."""
+    usual = {"outcome": "allow", "caller": "it", "callee": "other", "mode": "STRICT", "mutual_tls": True, "status": 0}
+    return {"allowed": allowed, **usual, "steps": [], "mode_from": None, **others}
+
+
+def denied(file: str = "ratings-viewer.yaml", **others: Any) -> dict[str, Any]:
+    place = {"object": "AuthorizationPolicy default/ratings-viewer", "path": "spec.rules[0]", "at": f"/tmp/x/{file}:12"}
+    failed = {"place": place, "failed": "source.principal is another"}
+    return told(False, **{"outcome": "deny", "status": 403, "steps": [failed], **others})
+
+
+def logged(by: str = PRODUCTPAGE) -> dict[str, Any]:
+    return {"record": {"method": "GET", "path": "/ratings/0", "source_principal": by}}
+
+
+def tried(reply: Reply, reason: dict[str, Any], log: dict[str, Any] | None = None, later: int | None = None) -> Finding:
+    step = STEPS["identities" if log is None else "policy denies"]
+    assert step.call is not None
+    trial = Trial(reply, reason, log, None if later is None else Reply(later, "[]"))
+    return access.refusal(step, step.call, trial, PRODUCTPAGE)
+
+
+def test_who_calls_whom_is_told_with_the_identity() -> None:
+    found = access.identities(CALLERS, {"productpage": {PRODUCTPAGE}}, [told(), told()])
+    assert found == Finding((f"{PRODUCTPAGE} calls details, reviews",), "1 identities", ())
+    assert access.account(PRODUCTPAGE) == "default/bookinfo-productpage"
+
+
+@pytest.mark.parametrize(
+    ("held", "answer"),
+    [
+        (set(), told()),
+        ({PRODUCTPAGE, "spiffe://cluster.local/ns/default/sa/other"}, told()),
+        ({PRODUCTPAGE}, told(mode="PERMISSIVE")),
+        ({PRODUCTPAGE}, told(mutual_tls=False)),
+        ({PRODUCTPAGE}, told(False)),
+    ],
+)
+def test_a_missing_identity_and_a_call_without_mutual_tls_are_told(held: set[str], answer: dict[str, Any]) -> None:
+    assert len(access.identities(CALLERS, {"productpage": held}, [answer]).problems) == 1
+
+
+def test_a_refusal_for_the_right_reason_is_accepted_and_told() -> None:
+    found = tried(Reply(403, "RBAC: access denied"), denied(), logged(), 200)
+    assert found.problems == ()
+    assert found.observed == "403, 200 without ratings-viewer.yaml"
+    assert found.facts == (
+        "productpage-v1 calls ratings: 403 RBAC: access denied",
+        "because of ratings-viewer.yaml:12, AuthorizationPolicy default/ratings-viewer spec.rules[0]",
+        "because source.principal is another",
+        f"the log of ratings: GET /ratings/0 by {PRODUCTPAGE}",
+        "ratings-viewer.yaml removed: 200",
+    )
+
+
+STRICT = {"object": "PeerAuthentication istio-system/default", "path": "spec", "at": "/x/peer-authentication.yaml:9"}
+
+
+def test_plaintext_is_to_be_reset_because_of_strict() -> None:
+    reset = Reply(0, "reset")
+    found = tried(reset, told(False, outcome="refused", mode_from=STRICT))
+    assert (found.problems, found.observed) == ((), "plaintext: reset")
+    assert len(tried(reset, told(True, mode_from=STRICT)).problems) == 1
+    assert len(tried(reset, told(False)).problems) == 1
+    assert len(tried(Reply(0, "timed out"), told(False, mode_from=STRICT)).problems) == 1
+    assert len(tried(Reply(200, "[]"), told(False, mode_from=STRICT)).problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "log", "later"),
+    [
+        (200, denied(), logged(), 200),
+        (403, denied(file="other.yaml"), logged(), 200),
+        (403, denied(status=401), logged(), 200),
+        (403, denied(), logged("spiffe://cluster.local/ns/default/sa/other"), 200),
+        (403, denied(), logged(), 403),
+    ],
+)
+def test_a_refusal_for_another_reason_is_told(status: int, reason: Any, log: Any, later: int) -> None:
+    assert len(tried(Reply(status, "RBAC: access denied"), reason, log, later).problems) == 1
+
+
+async def test_an_envoys_identity_is_that_of_its_certificates(tmp_path: Path) -> None:
+    names = [{"dns": "a.b"}, {"uri": PRODUCTPAGE}]
+    shown = {"certificates": [{"ca_cert": [], "cert_chain": [{"subject_alt_names": names}]}] * 2}
+    app = web.Application()
+
+    async def certificates(_: web.Request) -> web.Response:
+        return web.json_response(shown)
+
+    app.router.add_get("/certs", certificates)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "admin.sock")).start()
+    asked = instance("productpage")._replace(admin_socket=tmp_path / "admin.sock")
+    assert await readings.identities(asked) == {PRODUCTPAGE}
+    await runner.cleanup()
+    assert await readings.identities(asked) == set()
+
+
+async def test_a_call_by_hand_prints_what_came_of_it(url: str) -> None:
+    async def called(port: int) -> Reply:
+        argv = (sys.executable, str(EXAMPLES / "demo" / "call.py"), "127.0.0.1", str(port), "/")
+        process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+        return Reply(**json.loads((await process.communicate())[0]))
+
+    async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    answer = await called(int(url.rstrip("/").rpartition(":")[2]))
+    assert (answer.status, answer.said) == (200, NO_STARS[:80])
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    assert await called(server.sockets[0].getsockname()[1]) == Reply(0, "reset")
+    server.close()
+    assert (await called(1)).status == 0 and "refused" in (await called(1)).said
+
+
 def statistics(own: str = "inbound|9080||") -> dict[str, Any]:
     counters = {
         f"cluster.{own};.upstream_rq_total": 10,
@@ -213,10 +338,10 @@ def test_an_edit_is_shown_in_two_lines() -> None:
 
 
 @pytest.mark.parametrize("step", [step for step in TOUR if step.source], ids=lambda step: step.title)
-def test_a_step_edits_the_virtual_service_that_its_file_is_named_for(step: Step) -> None:
+def test_a_step_edits_the_object_that_its_file_is_named_for(step: Step) -> None:
     assert step.source is not None
     item = yaml.safe_load(step.source.read_text())
-    assert (item["kind"], f"{item['metadata']['name']}.yaml") == ("VirtualService", step.file)
+    assert (item["kind"], f"{item['metadata']['name']}.yaml") == (step.kind, step.file)
 
 
 def test_the_promised_shares_are_those_of_the_routing() -> None:
@@ -241,13 +366,19 @@ def test_the_folder_holds_one_virtual_service_a_file_and_takes_edits(temporary: 
     assert sorted(path.name for path in folder.path.glob("*.yaml")) == [
         "destination-rules.yaml",
         "details.yaml",
+        "peer-authentication.yaml",
         "productpage.yaml",
         "ratings.yaml",
         "reviews.yaml",
+        "stranger.yaml",
     ]
     before, after = folder.edit("reviews.yaml", STEPS["90/10"].source)
     assert before != after and (folder.path / "reviews.yaml").read_text() == after
     assert folder.edit("reviews.yaml", None) == (after, before)
+    before, after = folder.edit("ratings-viewer.yaml", STEPS["policy denies"].source)
+    assert before == "" and (folder.path / "ratings-viewer.yaml").read_text() == after
+    assert folder.edit("ratings-viewer.yaml", None) == (after, "")
+    assert not (folder.path / "ratings-viewer.yaml").exists()
     folder.remove()
     assert list(temporary.iterdir()) == []
 
@@ -372,6 +503,23 @@ def test_the_board_fits_into_a_small_terminal(width: int) -> None:
     assert len(lines) <= 24 and max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "http://localhost:8080/productpage" in text and "- a: 1" in text and "✓ all v1" in text
+
+
+@pytest.mark.parametrize("title", ["identities", "policy denies"])
+def test_the_board_shows_what_was_found_out_and_still_fits(title: str) -> None:
+    board, step = a_full_board(), STEPS[title]
+    facts = tuple(f"spiffe://cluster.local/ns/default/sa/a-long-name-{number} calls some others" for number in range(5))
+    observed = "everybody v3 100% · 403, 200 without ratings-viewer.yaml"
+    board.enter(step, changes.change(step.file, "", "b: 2\n" * 40) if step.file else None)
+    board.leave(Outcome(step, observed, (), 60, 0.05 if step.file else None, facts))
+    lines = drawn(board, 90)
+    assert len(lines) <= 24 and max(map(len, lines)) <= 90
+    assert all(any(f"a-long-name-{number}" in line for line in lines) for number in range(5))
+
+
+def test_without_a_terminal_facts_are_below_their_step(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.PlainScreen().leave(Outcome(TOUR[-1], "", (), 60, 0.05, ("one", "two")))
+    assert capsys.readouterr().out == "✓ policy denies\n    one\n    two\n"
 
 
 def test_the_hints_at_the_end_can_be_copied() -> None:

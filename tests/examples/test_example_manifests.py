@@ -1,15 +1,20 @@
 """The examples' YAML: it parses, it fits together, and it names what its users know."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from lateen.cli.authz import command
 
 from .conftest import EXAMPLES
 
 ROUTING = EXAMPLES / "bookinfo" / "routing"
+SECURITY = EXAMPLES / "bookinfo" / "security"
 
 
 def documents(*paths: Path) -> list[dict[str, Any]]:
@@ -97,6 +102,38 @@ def test_every_route_goes_to_a_subset_that_exists() -> None:
         for item in documents(path):
             used = {(destination["host"], destination["subset"]) for destination in destinations(item)}
             assert used <= subsets, path.name
+
+
+def test_policies_are_for_services_that_exist_and_name_accounts_that_exist() -> None:
+    objects = documents(*top_level("bookinfo"))
+    accounts = {
+        f"cluster.local/ns/{item['metadata'].get('namespace', 'default')}/sa/{name}"
+        for name, item in named(objects, "ServiceAccount").items()
+    }
+    found = named(documents(*sorted(SECURITY.glob("*.yaml"))), "AuthorizationPolicy")
+    assert found.pop("allow-nothing")["spec"] == {}
+    assert sorted(found) == ["details-viewer", "productpage-viewer", "ratings-viewer", "reviews-viewer"]
+    for name, item in found.items():
+        app = item["spec"]["selector"]["matchLabels"]["app"]
+        assert f"{app}-viewer" == name and app in named(objects, "Service")
+        for rule in item["spec"]["rules"]:
+            assert all(set(each["source"]["principals"]) <= accounts for each in rule["from"])
+
+
+def test_policies_decode_and_let_the_page_come_and_nobody_else() -> None:
+    folders = (EXAMPLES / "bookinfo", EXAMPLES / "sleep", SECURITY)
+
+    def outcome(caller: str, callee: str) -> str:
+        files = [word for folder in folders for word in ("-f", str(folder))]
+        ended = CliRunner().invoke(command, ["check", *files, caller, callee, "-o", "json"])
+        return str(json.loads(ended.output)["outcome"])
+
+    allowed = {("istio-system/istio-ingressgateway", "productpage"), ("deploy/reviews-v3", "ratings")}
+    allowed |= {("deploy/productpage-v1", service) for service in ("details", "reviews")}
+    for caller in ("istio-system/istio-ingressgateway", "deploy/productpage-v1", "deploy/reviews-v3", "deploy/sleep"):
+        for service in ("productpage", "details", "reviews", "ratings"):
+            assert outcome(caller, service) == ("allow" if (caller, service) in allowed else "deny")
+    assert outcome("outside", "ratings") == "refused"
 
 
 def test_weights_of_a_route_sum_to_a_hundred() -> None:

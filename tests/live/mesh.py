@@ -193,8 +193,8 @@ class Mesh:
         return ApiClient(meshes.Mesh(self.name, self.directory), patience_seconds=10.0)
 
     def argv(self, command: str, *arguments: object) -> list[str]:
-        """The words of a command on this mesh."""
-        return [*self.prefix, self.python, "-m", "lateen", command, "--name", self.name, *map(str, arguments)]
+        """The words of a command, or of one of a group such as `ca rotate`, on this mesh."""
+        return [*self.prefix, self.python, "-m", "lateen", *command.split(), "--name", self.name, *map(str, arguments)]
 
     def run(self, command: str, *arguments: object, seconds: float = 60.0, stdin: str = "") -> Ended:
         """Runs a command to its end, whatever that is."""

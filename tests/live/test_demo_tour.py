@@ -50,7 +50,11 @@ def test_without_a_terminal_every_step_keeps_its_promise(demo: Mesh) -> None:
     with started(demo, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "all 7 steps did what they promise" in said
+    assert "all 9 steps did what they promise" in said
+    assert "spiffe://cluster.local/ns/default/sa/bookinfo-reviews calls ratings" in said
+    assert "stranger calls ratings: reset" in said
+    assert "ratings: 403 RBAC: access denied" in said
+    assert "because of ratings-viewer.yaml:12, AuthorizationPolicy default/ratings-viewer spec.rules[0]" in said
     assert "\x1b" not in said
 
 
