@@ -61,12 +61,15 @@ class CertificateAuthority(Protocol):
 class CaRoutes:
     """What is asked and told about the authority.
 
-    `proofs` says what each proxy has at this moment; `read_authority` reads a user's own one from a directory.
+    `proofs` says what each proxy has at this moment; `read_authority` reads a user's own one from a directory. A step
+    is taken `settling_seconds` after the last proof: a proxy's threads take up a secret a moment after it was
+    acknowledged, and handshakes that are under way end with the one before.
     """
 
     authority: CertificateAuthority
     proofs: Callable[[], Proofs]
     read_authority: Callable[[Path], Authority]
+    settling_seconds: float = 1.0
 
     def table(self) -> Sequence[web.RouteDef]:
         """List the routes."""
@@ -100,6 +103,8 @@ class CaRoutes:
         return web.json_response(self._told())
 
     async def _advance(self, _: web.Request) -> web.Response:
+        if not self.authority.lacks(self.proofs()):
+            await asyncio.sleep(self.settling_seconds)
         self.authority.advance_rotation(self.proofs())
         return web.json_response(self._told())
 
