@@ -159,7 +159,7 @@ def _secret(name: str) -> dict[str, Any]:
         "api_type": "GRPC",
         "transport_api_version": "V3",
         "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER, "retry_policy": _RECONNECTION}}],
     }
     source = {"api_config_source": agent, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     return {"name": name, "sds_config": source}

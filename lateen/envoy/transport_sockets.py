@@ -41,6 +41,14 @@ _SanType: Final = common_pb2.SubjectAltNameMatcher
 ENDPOINT_METADATA: Final = "envoy.transport_socket_match"
 """Where an endpoint says which of a cluster's sockets is for it."""
 
+_AGENT: Final = {
+    "cluster_name": SDS_CLUSTER,
+    "retry_policy": {
+        "retry_back_off": {"base_interval": {"nanos": 100_000_000}, "max_interval": {"seconds": 1}},
+    },
+}
+"""Where secrets come from. After a restart it is found at once: Envoy's own pauses could outlast a certificate."""
+
 
 def mark_endpoint(metadata: Any) -> None:
     """Write into an endpoint's metadata that it takes the mesh's TLS."""
@@ -172,7 +180,7 @@ def _workload_secret(name: str) -> Any:
         api_type="GRPC",
         transport_api_version="V3",
         set_node_on_first_message_only=True,
-        grpc_services=[grpc_service_pb2.GrpcService(envoy_grpc={"cluster_name": SDS_CLUSTER})],
+        grpc_services=[grpc_service_pb2.GrpcService(envoy_grpc=_AGENT)],
     )
     source = config_source_pb2.ConfigSource(
         api_config_source=agent, initial_fetch_timeout=duration(timedelta(0)), resource_api_version="V3"
