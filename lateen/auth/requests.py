@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from lateen.auth import keys
-from lateen.auth.keys import Key, PublicKey
+from lateen.auth.keys import UNREADABLE, Key, PublicKey
 from lateen.errors import ProtocolError
 from lateen.names import Identity
 
@@ -44,7 +43,7 @@ def read_request(pem: bytes) -> CertificateRequest:
         raise ProtocolError(f"the certificate request has {len(pem)} bytes; at most {_MOST_BYTES} are read")
     try:
         return _read(x509.load_pem_x509_csr(pem))
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (TypeError, *UNREADABLE):
         raise ProtocolError("this is no certificate request: send PKCS #10 in PEM") from None
 
 
