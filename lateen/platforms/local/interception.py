@@ -6,10 +6,10 @@ The sidecar's own connections carry the socket mark 1337. Ports and order are Is
 
 from collections.abc import Iterable, Sequence
 
+from lateen.names import PROXY_SOCKET_MARK
 from lateen.platforms.local import links
 from lateen.platforms.local.protocol import Interception
 
-PROXY_MARK = 1337
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 DNS_PORT = 15053
@@ -65,8 +65,8 @@ def _inbound(settings: Interception) -> Iterable[str]:
 def _outbound(settings: Interception, nameserver: str) -> Iterable[str]:
     yield f"ip saddr {INBOUND_PASSTHROUGH_SOURCE} accept"
     yield f"ip daddr {LOOPBACK} accept"
-    yield f"meta mark {PROXY_MARK} oifname lo meta l4proto tcp redirect to :{INBOUND_PORT}"
-    yield f"meta mark {PROXY_MARK} accept"
+    yield f"meta mark {PROXY_SOCKET_MARK} oifname lo meta l4proto tcp redirect to :{INBOUND_PORT}"
+    yield f"meta mark {PROXY_SOCKET_MARK} accept"
     if settings.dns:
         yield f"ip daddr != {links.NODE} udp dport 53 redirect to :{DNS_PORT}"
         yield f"ip daddr {nameserver} tcp dport 53 dnat to {links.NODE}:53"
