@@ -1,0 +1,1 @@
+"""Lateen's own kinds for what stands before a workload's ports: rate limits, external processors, API keys."""
