@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
 
 from lateen.api.fields import EMPTY_MAP, Bool, Ignored, NonEmpty, Port, Positive, PositiveDuration, StringMap
+from lateen.api.mesh.log_providers import FileAccessLog, GrpcAccessLog, OpenTelemetryLog
+from lateen.api.mesh.metric_providers import DogStatsdServer, OpenTelemetryMetrics, StatsdServer
+from lateen.api.mesh.tracing_providers import OpenTelemetryTracing, ZipkinTracing
 from lateen.api.security.patterns import Wildcard
 from lateen.api.structs import Checked, OpenStruct, Problem, Struct, alias
 
@@ -58,39 +65,59 @@ class GrpcAuthorizer(AuthorizerSettings):
     """An authorizer that is asked by Envoy's `envoy.service.auth.v3.Authorization/Check`."""
 
 
-class FileAccessLog(OpenStruct):
-    """A file of the proxy, one line a record."""
-
-    path: NonEmpty = "/dev/stdout"
-    omit_empty_values: Ignored = None
-    log_format: Ignored = None
-
-
-class OpenTelemetryLog(OpenStruct):
-    """A collector that takes records over OTLP and gRPC. `service` is `host` or `namespace/host`."""
+class GrpcProcessor(Struct):
+    """A server that speaks Envoy's `envoy.service.ext_proc.v3.ExternalProcessor`; `service` is as for authorizers."""
 
     service: NonEmpty
     port: Port
-    log_name: str = ""
-    log_format: Ignored = None
+    timeout: PositiveDuration = timedelta(seconds=1)
+
+
+def _check_redis_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("redis", "rediss", "unix") or not (url.path if url.scheme == "unix" else url.hostname):
+        raise ValueError(f"must be a URL like redis://redis.default:6379/0 or unix:///run/redis.sock, not {text!r}")
+    return text
+
+
+class RedisStore(Struct):
+    """A Redis in which GLOBAL rate limits are counted. What it does not answer in `timeout` counts as its failure."""
+
+    url: Annotated[str, AfterValidator(_check_redis_url)] = Field(repr=False)
+    timeout: PositiveDuration = timedelta(milliseconds=250)
+    pool_size: Positive = 10
 
 
 class ExtensionProvider(OpenStruct):
-    """A server by the name that policies call it by. Logs have an effect under the name `audit` (see `plan.audit`)."""
+    """A server by the name that policies call it by. Logs under the name `audit` get audit records (see `plan.audit`).
+
+    `redis`, `envoyExtProcGrpc`, `statsd`, `dogstatsd` and `openTelemetryMetrics` are kinds of our own.
+    """
 
     name: NonEmpty
     envoy_ext_authz_http: HttpAuthorizer | None = None
     envoy_ext_authz_grpc: GrpcAuthorizer | None = None
+    envoy_ext_proc_grpc: GrpcProcessor | None = None
+    redis: RedisStore | None = None
+    statsd: StatsdServer | None = None
+    dogstatsd: DogStatsdServer | None = None
+    open_telemetry_metrics: OpenTelemetryMetrics | None = None
     datadog: Ignored = None
     envoy_file_access_log: FileAccessLog | None = None
-    envoy_http_als: Ignored = None
+    envoy_http_als: GrpcAccessLog | None = None
     envoy_otel_als: OpenTelemetryLog | None = None
-    envoy_tcp_als: Ignored = None
+    envoy_tcp_als: GrpcAccessLog | None = None
     lightstep: Ignored = None
     opencensus: Ignored = None
-    opentelemetry: Ignored = None
-    prometheus: Ignored = None
+    opentelemetry: OpenTelemetryTracing | None = None
+    prometheus: OpenStruct | None = None
     sds: Ignored = None
     skywalking: Ignored = None
     stackdriver: Ignored = None
-    zipkin: Ignored = None
+    zipkin: ZipkinTracing | None = None
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether whoever this is reads the metrics of proxies."""
+        readers = (self.prometheus, self.statsd, self.dogstatsd, self.open_telemetry_metrics)
+        return any(reader is not None for reader in readers)
