@@ -27,10 +27,11 @@ import yaml
 
 from lateen import names
 from lateen.model.proxy import Role
-from lateen.plan import simulate
 from lateen.plan.cache import PlanCache
+from lateen.plan.explain import journeys
+from lateen.plan.explain.journeys import Journey
+from lateen.plan.explain.requests import Request, Secured
 from lateen.plan.planner import build_plan
-from lateen.plan.simulate import Journey, Request, Secured
 from lateen.plan.types import Fault
 from tests.plan import worlds
 
@@ -63,7 +64,7 @@ def follow(table: dict[str, Any], row: dict[str, Any]) -> Journey:
     labels = row.get("labels", {"istio": "ingressgateway"} if through == "gateway" else {})
     namespace = row.get("from", "istio-system" if through == "gateway" else "default")
     plan = build_plan(worlds.view(world, namespace, role, labels), PlanCache())
-    walk = {"sidecar": simulate.outbound, "gateway": simulate.through_gateway, "server": simulate.inbound}[through]
+    walk = {"sidecar": journeys.outbound, "gateway": journeys.through_gateway, "server": journeys.inbound}[through]
     return walk(plan, request(row))
 
 

@@ -1,0 +1,31 @@
+"""The mesh that files describe, for commands that need none to run."""
+
+import gc
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lateen.cli import validate
+from lateen.cli.failures import BadInput
+
+if TYPE_CHECKING:
+    from lateen.api.config_set import ConfigSet
+    from lateen.plan.explain.plans import Plans
+
+
+def config_of(filenames: Iterable[str], namespace: str) -> "ConfigSet":
+    """Read the objects of files; raises `BadInput` where one of them would be refused."""
+    from lateen.api.config_set import ConfigSet
+
+    gc.disable()  # the process ends soon, and what it reads stays until then
+    decoded = validate.read(filenames, namespace)
+    if decoded.errors:
+        raise BadInput("the files are not valid", [str(each) for each in decoded.errors])
+    return ConfigSet(decoded.objects)
+
+
+def plans_of(filenames: Iterable[str], namespace: str) -> "Plans":
+    """Return what the proxies of the mesh that files describe would do."""
+    from lateen.plan.explain.plans import Plans
+    from lateen.platforms.local import described
+
+    return Plans(described.snapshot(config_of(filenames, namespace)))
