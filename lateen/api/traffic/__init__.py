@@ -1,0 +1,1 @@
+"""What Lateen offers for traffic beyond Istio's kinds: health checks, sessions that stay, egress in one object."""
