@@ -27,7 +27,8 @@ class Attested:
     """What is known for sure about a caller, and hence what its certificate says.
 
     `workload` is empty for a holder that is no workload instance, such as the control plane; `hosts` are further DNS
-    names that a server is called by. Raises `ProtocolError` for names that no certificate can carry.
+    names that a server is called by. `owner` runs the instance, `service` and `revision` are its canonical ones.
+    Raises `ProtocolError` for names that no certificate can carry.
     """
 
     identity: Identity
@@ -35,6 +36,9 @@ class Attested:
     app: str = ""
     version: str = ""
     hosts: tuple[str, ...] = ()
+    owner: str = ""
+    service: str = ""
+    revision: str = ""
 
     def __post_init__(self) -> None:
         if names.parse_identity(str(self.identity)) != self.identity:
@@ -42,6 +46,14 @@ class Attested:
         for each in (*((self.workload,) if self.workload else ()), *self.hosts):
             if not _HOST.fullmatch(each):
                 raise ProtocolError(f"'{each}' is no name for a certificate: use lower-case letters, digits, - and .")
+        if self.workload:
+            self._complete()
+
+    def _complete(self) -> None:
+        """Let what nobody said follow from the rest, so that a certificate says all of it."""
+        object.__setattr__(self, "owner", self.owner or self.workload)
+        object.__setattr__(self, "service", self.service or self.app or self.owner)
+        object.__setattr__(self, "revision", self.revision or self.version or names.LATEST)
 
     @property
     def subject(self) -> str:
@@ -54,7 +66,13 @@ class Attested:
         if not self.workload:
             return self.hosts
         instance = names.instance_name(self.workload, self.identity.namespace)
-        return (*self.hosts, instance, str(PeerName(self.workload, self.app, self.version)))
+        # Where only one name is looked at, it is the first: the one that tells most.
+        return (*self.hosts, str(self.peer_name), instance)
+
+    @property
+    def peer_name(self) -> PeerName:
+        """What telemetry is told about the workload."""
+        return PeerName(self.owner, self.app, self.version, self.service, self.revision, self.workload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,8 @@ def _read_back(identity: Identity, dns_names: Iterable[str]) -> Attested:
             hosts.append(name)
     if instance is None or peer is None:
         return Attested(identity, hosts=tuple(hosts))
-    return Attested(identity, instance[0], peer.app, peer.version, tuple(hosts))
+    described = {"owner": peer.workload, "service": peer.service, "revision": peer.revision}
+    return Attested(identity, instance[0], peer.app, peer.version, tuple(hosts), **described)
 
 
 class TokenAttestor:
@@ -142,7 +161,7 @@ class TokenAttestor:
 
     method: Final = "token"
 
-    def __init__(self, trust_domain: str, verifier: TokenVerifier, spent: SpentTokens) -> None:
+    def __init__(self, trust_domain: Callable[[], str], verifier: TokenVerifier, spent: SpentTokens) -> None:
         self._trust_domain = trust_domain
         self._verifier = verifier
         self._spent = spent
@@ -152,8 +171,8 @@ class TokenAttestor:
         if not evidence.token:
             return None
         claims = self._verifier.verify(evidence.token, now)
-        if claims.identity.trust_domain != self._trust_domain:
-            raise NotPermitted(f"the token is for {claims.identity}, this mesh is {self._trust_domain}")
+        if claims.identity.trust_domain != (own := self._trust_domain()):
+            raise NotPermitted(f"the token is for {claims.identity}, this mesh is {own}")
         self._spent.spend(claims.token_id, claims.expires, now)
         return Attested(claims.identity, claims.workload, claims.app, claims.version)
 

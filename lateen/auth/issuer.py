@@ -11,9 +11,11 @@ from lateen.auth.authority import Authority, Lifetimes
 from lateen.auth.certificate import Certificate, Issued
 from lateen.auth.keys import Key
 from lateen.auth.ledger import Ledger
+from lateen.auth.meters import AuthorityMeters
 from lateen.auth.ports import AuthorityStore
 from lateen.auth.rotation import Lack, Proofs, Rotation
 from lateen.auth.trust import Root, TrustBundle, TrustDomain
+from lateen.errors import LateenError, NotPermitted, ProtocolError
 
 
 class CertificateSource(Protocol):
@@ -59,6 +61,7 @@ class Issuer:
         self._bundle = now_at.bundle
         self._signer = now_at.signer.fingerprint
         self._callbacks: list[Callable[[], None]] = []
+        self.meters = AuthorityMeters()
 
     @property
     def bundle(self) -> TrustBundle:
@@ -89,7 +92,12 @@ class Issuer:
 
     def attest(self, evidence: Evidence) -> Attested:
         """Return who shows this evidence; raises `NotPermitted` for whoever cannot prove it."""
-        return attestation.attest(self._attestors, evidence, self._clock())
+        self.meters.requests.add()
+        try:
+            return attestation.attest(self._attestors, evidence, self._clock())
+        except NotPermitted:
+            self.meters.strangers.add()
+            raise
 
     def certify(self, attested: Attested, csr: bytes, lifetime: timedelta | None = None) -> Certificate:
         """Sign a request in PEM for who was attested, and write that down.
@@ -97,6 +105,18 @@ class Issuer:
         Raises `ProtocolError` for a bad request, `NotPermitted` for one that asks for other names, `Unavailable` when
         the authority is out of time or cannot write it down.
         """
+        try:
+            certificate = self._signed(attested, csr, lifetime)
+        except ProtocolError:
+            self.meters.unreadable.add()
+            raise
+        except LateenError as error:
+            self.meters.unsigned.add(1, type(error).__name__)
+            raise
+        self.meters.granted.add()
+        return certificate
+
+    def _signed(self, attested: Attested, csr: bytes, lifetime: timedelta | None) -> Certificate:
         request, now = requests.read_request(csr), self._clock()
         certificate = authority.sign(
             self._rotation.signer, request, attested, now, self._serials(), lifetime, self.limits

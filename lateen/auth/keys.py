@@ -4,23 +4,14 @@ from enum import StrEnum
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from lateen.api.security.pem import UNREADABLE
 from lateen.errors import ConfigRejected
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-
-UNREADABLE: Final = (
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""What reading keys and certificates raises for bytes that are none, or that are of a kind nobody knows."""
 
 CURVES: Final = (ec.SECP256R1.name, ec.SECP384R1.name)
 LEAST_RSA_BITS: Final = 2048

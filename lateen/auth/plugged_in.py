@@ -8,9 +8,10 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from lateen.api.security.pem import UNREADABLE
 from lateen.auth import keys
 from lateen.auth.authority import Authority
-from lateen.auth.keys import UNREADABLE, Key
+from lateen.auth.keys import Key
 from lateen.errors import ConfigRejected
 
 CERTIFICATE_FILE: Final = "ca-cert.pem"

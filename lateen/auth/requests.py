@@ -6,8 +6,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from lateen.api.security.pem import UNREADABLE
 from lateen.auth import keys
-from lateen.auth.keys import UNREADABLE, Key, PublicKey
+from lateen.auth.keys import Key, PublicKey
 from lateen.errors import ProtocolError
 from lateen.names import Identity
 

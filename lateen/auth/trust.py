@@ -12,7 +12,8 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lateen import names
-from lateen.auth.keys import UNREADABLE, examine
+from lateen.api.security.pem import UNREADABLE
+from lateen.auth.keys import examine
 from lateen.errors import ConfigRejected, NotPermitted
 from lateen.names import Identity
 
@@ -76,6 +77,17 @@ class TrustBundle:
     def pem(self) -> str:
         """All roots in PEM, in a stable order."""
         return "".join(dict.fromkeys(root.pem for root in self.roots))
+
+    @property
+    def own_pem(self) -> str:
+        """The roots of the mesh's own trust domain in PEM."""
+        return "".join(root.pem for root in self.roots_of(self.domain))
+
+    @property
+    def by_domain(self) -> dict[str, str]:
+        """The roots of each trust domain in PEM."""
+        domains = sorted({root.trust_domain for root in self.roots})
+        return {domain: "".join(root.pem for root in self.roots_of(domain)) for domain in domains}
 
     @property
     def digest(self) -> str:

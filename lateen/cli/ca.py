@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import click
 
+from lateen.api.decode import DEFAULT_NAMESPACE
 from lateen.cli import client, options, output
 from lateen.cli.client import ApiClient
 from lateen.cli.failures import EXIT_CODES, Failed
-from lateen.cli.wait import parse_timeout
+from lateen.cli.wait import parse_duration, parse_timeout
 
 _STEADY: Final = "steady"
 _STEPS: Final = {
@@ -19,6 +20,7 @@ _STEPS: Final = {
     "new-signs": "the new authority signs",
     "withdrawing": "the old authority signs again",
 }
+_NEWCOMERS: Final = "ca.sock"
 _POLL_SECONDS: Final = 0.5
 _NAMED: Final = 3
 _WARN_SECONDS: Final = 30 * 86400
@@ -113,6 +115,49 @@ def rotate(
         click.echo(f"{told['signer']['subject']} signs, and no other authority of ours is trusted")
 
 
+@command.command("token")
+@click.argument("workload")
+@options.mesh_option
+@options.namespace_option()
+@click.option("--service-account", default="default", show_default=True, help="The account that the workload runs as.")
+@click.option("--app", default="", help="What the workload belongs to, for telemetry.")
+@click.option("--version", default="", help="Its version, for telemetry.")
+@click.option("--ttl", default="15m", show_default=True, help="How long the token can be used: 30s, 15m, at most 24h.")
+@options.output_option("json")
+def token(
+    *,
+    workload: str,
+    mesh: str | None,
+    namespace: str | None,
+    service_account: str,
+    app: str,
+    version: str,
+    ttl: str,
+    form: str | None,
+) -> None:
+    """Make a bootstrap token: who shows it at the certificate service becomes WORKLOAD, once.
+
+    It is printed and not kept; what it was for is written down. Its holder gets the identity of the workload's service
+    account, so hand it over as you would a password.
+    """
+    wanted = {
+        "workload": workload,
+        "namespace": namespace or DEFAULT_NAMESPACE,
+        "service_account": service_account,
+        "app": app,
+        "version": version,
+        "seconds": parse_duration(ttl, "--ttl"),
+    }
+    api = client.connect(mesh)
+    told = api.post("v1", "ca", "token", body=wanted)
+    if form == "json":
+        output.print_json(told)
+        return
+    _say(f"for {told['identity']}, workload {told['workload']}, once, until {_moment(told['expires'])}")
+    _say(f"to be shown at {api.mesh.directory / _NEWCOMERS} as authorization: Bearer TOKEN")
+    click.echo(told["token"])
+
+
 def _entered(api: ApiClient, *, abort: bool, ca_dir: Path | None, key: str | None) -> Any:
     """Begin a rotation, take up one that was interrupted, or turn one round."""
     told = api.get("v1", "ca")
@@ -155,9 +200,16 @@ def _advanced(api: ApiClient, told: Any) -> Any:
 
 
 def _waiting(lacks: list[dict[str, str]]) -> str:
-    named = ", ".join(each["proxy"] for each in lacks[:_NAMED])
-    more = f" and {len(lacks) - _NAMED} more" if len(lacks) > _NAMED else ""
-    return f"  {named}{more}: {lacks[0]['lack']}"
+    """Say who lacks what, a line for each thing that is lacking."""
+    by_lack: dict[str, list[str]] = {}
+    for each in lacks:
+        by_lack.setdefault(each["lack"], []).append(each["proxy"])
+    return "\n".join(f"  {_some(proxies)}: {lack}" for lack, proxies in by_lack.items())
+
+
+def _some(proxies: list[str]) -> str:
+    more = f" and {len(proxies) - _NAMED} more" if len(proxies) > _NAMED else ""
+    return ", ".join(proxies[:_NAMED]) + more
 
 
 def _say(line: str) -> None:
@@ -172,7 +224,9 @@ def _print(told: dict[str, Any]) -> None:
     click.echo(f"signer        {signer['subject']}, {signer['key']}, until {_moment(signer['chain_not_after'])}")
     if not signer["is_self_signed"]:
         click.echo(f"root          {signer['root']}")
-    click.echo(f"certificates  {told['issued']} valid, {output.short_age(told['lifetime_seconds'])} each by default")
+    click.echo(f"certificates  {told['issued']} valid, {output.short_age(told['lifetime_seconds'])} each")
+    if renewal := told["renewal"]:
+        click.echo(f"renewal       {_renewal(renewal, time.time())}")
     click.echo(f"rotation      {_stage(told)}")
     output.print_table(
         ("ROOT", "TRUST DOMAIN", "NOT AFTER", "SHA-256"),
@@ -183,6 +237,17 @@ def _print(told: dict[str, Any]) -> None:
     )
     if signer["chain_not_after"] - time.time() < _WARN_SECONDS:
         click.echo("the authority expires soon: `lateen ca rotate` replaces it", err=True)
+
+
+def _renewal(renewal: dict[str, Any], now: float) -> str:
+    """Say whether certificates are renewed, and for how long nothing fails if they are not."""
+    end = renewal["first_expiry"]
+    margin = f"the first certificate expires in {output.short_age(end - now)}" if end is not None else ""
+    if not renewal["failing"]:
+        return f"in order; {margin} unless it is renewed" if margin else "in order"
+    since = f" for {output.short_age(now - renewal['since'])}" if renewal["since"] is not None else ""
+    failing = f"{renewal['failing']} certificates cannot be renewed{since}: {renewal['problem']}"
+    return f"{failing}; {margin}, and nothing fails before" if margin else failing
 
 
 def _stage(told: dict[str, Any]) -> str:

@@ -1,8 +1,13 @@
-"""Rules about who may call, in the words of Envoy's RBAC: shared by requests and connections."""
+"""Rules about who may call, in the words of Envoy's RBAC: shared by requests and connections.
+
+A filter that refuses, or notes, must tell by which rule: there each rule is a policy of its own. Where only the verdict
+counts, many rules are told with few (`merged_rules`), and refusals can be guarded by such a screen.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_interface
 from typing import Any, Final
 
@@ -11,7 +16,8 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.type.matcher.v3 import metadata_pb2, path_pb2, string_pb2, value_pb2
 
-from lateen.envoy.matching import PAYLOAD, TOKENS, regex
+from lateen.envoy import access_texts, merged_rules
+from lateen.envoy.matching import PAYLOAD, TOKENS
 from lateen.plan.types import Access, AccessCondition, AccessRule, Attribute, Authorizer, Comparison, Pattern
 
 AUDIT_PREFIX: Final = "lateen_audit_"
@@ -19,29 +25,77 @@ AUDIT_PREFIX: Final = "lateen_audit_"
 
 TRIED_DENY_PREFIX: Final = "istio_dry_run_deny_"
 TRIED_ALLOW_PREFIX: Final = "istio_dry_run_allow_"
+SCREEN_PREFIX: Final = "lateen_screen_"
+"""Before the metadata that tells whether any rule of the filter behind matches: one screen after another uses it."""
+
 MATCHED_RULE: Final = "shadow_effective_policy_id"
 """Behind a prefix, the metadata with the name of the rule that matched."""
 
-_CLAIMS: Final = {Attribute.AUDIENCES: ("aud",), Attribute.PRESENTER: ("azp",)}
-_PART: Final = "[^/]"
+VERDICT: Final = "shadow_engine_result"
+"""Behind a prefix, the metadata with the verdict of rules that are only noted: `NOTHING_MATCHED` or its opposite."""
+
+NOTHING_MATCHED: Final = "allowed"
+
+_MANY: Final = 8
+"""From so many rules on, it pays to ask whether any of them matches before it is asked which one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One RBAC filter: rules that are held to, and rules whose verdict is only noted."""
+    """One RBAC filter: rules that are held to, and rules whose verdict is only noted.
+
+    With a screen, the filter has nothing to do for a request that the screen's rules, which refuse nothing, let pass.
+    """
 
     rules: Any | None = None
     shadow_rules: Any | None = None
     shadow_prefix: str = ""
+    screen: Any | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tongue:
+    """The names of the same things among Envoy's permissions and among its principals."""
+
+    message: Any
+    all_of: str
+    any_of: str
+    members: str
+    negation: str
+
+    def every(self, parts: Sequence[Any]) -> Any:
+        """Say that all of it holds."""
+        return self._joined(parts, self.all_of) if parts else self.message(any=True)
+
+    def some(self, parts: Sequence[Any]) -> Any:
+        """Say that any of it holds."""
+        return self._joined(parts, self.any_of)
+
+    def _joined(self, parts: Sequence[Any], how: str) -> Any:
+        return parts[0] if len(parts) == 1 else self.message(**{how: {self.members: parts}})
+
+    def unless(self, part: Any) -> Any:
+        """Say that it does not hold."""
+        return self.message(**{self.negation: part})
+
+
+_TARGET: Final = _Tongue(rbac_pb2.Permission, "and_rules", "or_rules", "rules", "not_rule")
+_SOURCE: Final = _Tongue(rbac_pb2.Principal, "and_ids", "or_ids", "ids", "not_id")
 
 
 def steps(access: Access) -> Iterator[Step]:
     """Yield the filters that rules come to, in order; none for actions without rules."""
     if access.audit:
-        yield Step(None, denying(access.audit), AUDIT_PREFIX)
+        yield Step(None, denying(access.audit), AUDIT_PREFIX, _screen(access.audit))
     if access.deny or access.tried_deny:
         tried = denying(access.tried_deny) if access.tried_deny else None
-        yield Step(denying(access.deny) if access.deny else None, tried, TRIED_DENY_PREFIX if tried else "")
+        yield Step(
+            denying(access.deny) if access.deny else None,
+            tried,
+            TRIED_DENY_PREFIX if tried else "",
+            # What is tried is counted also for requests that none of it matches.
+            None if tried else _screen(access.deny),
+        )
     if access.allow is not None or access.tried_allow is not None:
         tried = None if access.tried_allow is None else allowing(access.tried_allow)
         rules = None if access.allow is None else allowing(access.allow)
@@ -49,13 +103,55 @@ def steps(access: Access) -> Iterator[Step]:
 
 
 def denying(rules: Iterable[AccessRule]) -> Any:
-    """Say rules of which none may match."""
+    """Say rules of which none may match, each by its name."""
     return rbac_pb2.RBAC(action="DENY", policies={rule.name: policy(rule) for rule in rules})
 
 
-def allowing(rules: Iterable[AccessRule]) -> Any:
+def allowing(rules: Sequence[AccessRule]) -> Any:
     """Say rules of which one must match; without rules nothing passes."""
-    return rbac_pb2.RBAC(action="ALLOW", policies={rule.name: policy(rule) for rule in rules})
+    named = len(rules) < _MANY
+    return rbac_pb2.RBAC(
+        action="ALLOW", policies={rule.name: policy(rule) for rule in rules} if named else _any_of(rules)
+    )
+
+
+def _screen(rules: Sequence[AccessRule]) -> Any | None:
+    """Say many rules of which none may match without their names; None for few."""
+    return rbac_pb2.RBAC(action="DENY", policies=_any_of(rules)) if len(rules) >= _MANY else None
+
+
+def _any_of(rules: Iterable[AccessRule]) -> Mapping[str, Any]:
+    """Say that any of many rules matches, in policies whose names tell nothing."""
+    few = merged_rules.fewer(rules)
+    rooted = [rule for rule in few if _is_about_target_only(rule)]
+    others = tuple(rule for rule in few if not _is_about_target_only(rule))
+    policies = [policy(rule) for rule in rooted]
+    if others:
+        anything = rbac_pb2.Permission(any=True)
+        policies.append(rbac_pb2.Policy(permissions=[anything], principals=[_tree(others)]))
+    return {f"any[{position}]": each for position, each in enumerate(policies)}
+
+
+def _is_about_target_only(rule: AccessRule) -> bool:
+    """Tell whether a rule asks something that Envoy's principals have no words for."""
+    conditions = (one for each in (rule.conditions, *rule.operations) for one in each)
+    return any(one.attribute in _ONLY_PERMISSIONS for one in conditions)
+
+
+def _tree(rules: tuple[AccessRule, ...]) -> Any:
+    """Say that any of the rules matches, so that a glance is enough for most of them."""
+    branches, others = merged_rules.branches(rules)
+    grown = [_SOURCE.every([_said(branch.glance, _SOURCE), _tree(branch.rules)]) for branch in branches]
+    return _SOURCE.some([*grown, *map(_as_principal, others)])
+
+
+def _as_principal(rule: AccessRule) -> Any:
+    parts = [_alternatives(each, _SOURCE) for each in (rule.operations, rule.sources) if each]
+    return _SOURCE.every([*parts, *(_said(each, _SOURCE) for each in rule.conditions)])
+
+
+def _alternatives(alternatives: Iterable[Iterable[AccessCondition]], tongue: _Tongue) -> Any:
+    return tongue.some([tongue.every([_said(one, tongue) for one in each]) for each in alternatives])
 
 
 def gate_prefix(authorizer: Authorizer) -> str:
@@ -73,119 +169,32 @@ def policy(rule: AccessRule) -> Any:
     about_source = [one for one in rule.conditions if one.attribute not in _PERMISSIONS]
     about_target = [one for one in rule.conditions if one.attribute in _PERMISSIONS]
     return rbac_pb2.Policy(
-        permissions=[_all_permissions([*one, *about_target]) for one in rule.operations or ((),)],
-        principals=[_all_principals([*one, *about_source]) for one in rule.sources or ((),)],
+        permissions=[_every([*one, *about_target], _TARGET) for one in rule.operations or ((),)],
+        principals=[_every([*one, *about_source], _SOURCE) for one in rule.sources or ((),)],
     )
 
 
-def _all_permissions(conditions: list[AccessCondition]) -> Any:
-    if not conditions:
-        return rbac_pb2.Permission(any=True)
-    return _joined([_permission(one) for one in conditions], "and_rules", rbac_pb2.Permission)
+def _every(conditions: Iterable[AccessCondition], tongue: _Tongue) -> Any:
+    return tongue.every([_said(one, tongue) for one in conditions])
 
 
-def _all_principals(conditions: list[AccessCondition]) -> Any:
-    if not conditions:
-        return rbac_pb2.Principal(any=True)
-    return _joined([_principal(one) for one in conditions], "and_ids", rbac_pb2.Principal)
+def _said(condition: AccessCondition, tongue: _Tongue) -> Any:
+    asked = tongue.some(list(_ways(condition, tongue.message)))
+    return tongue.unless(asked) if condition.inverted else asked
 
 
-def _permission(condition: AccessCondition) -> Any:
-    say = _PERMISSIONS[condition.attribute]
-    asked = _joined([say(pattern) for pattern in condition.patterns], "or_rules", rbac_pb2.Permission)
-    return rbac_pb2.Permission(not_rule=asked) if condition.inverted else asked
+def _ways(condition: AccessCondition, message: Any) -> Iterator[Any]:
+    """Yield the ways in which a condition can be met."""
+    if (compared := _TEXTS.get(condition.attribute)) is not None:
+        read, said = compared
+        for text in access_texts.any_of([read(pattern) for pattern in condition.patterns]):
+            yield said(message, condition.names, text)
+    else:
+        for pattern in condition.patterns:
+            yield from _OTHERS[condition.attribute](message, pattern)
 
 
-def _principal(condition: AccessCondition) -> Any:
-    found = [one for pattern in condition.patterns for one in _principals(condition, pattern)]
-    asked = _joined(found, "or_ids", rbac_pb2.Principal)
-    return rbac_pb2.Principal(not_id=asked) if condition.inverted else asked
-
-
-def _joined(parts: list[Any], how: str, message: Any) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    field = "rules" if message is rbac_pb2.Permission else "ids"
-    return message(**{how: {field: parts}})
-
-
-def _principals(condition: AccessCondition, pattern: Pattern) -> Iterator[Any]:
-    """Yield the ways in which a source can be what a pattern says."""
-    principal = rbac_pb2.Principal
-    match condition.attribute:
-        case Attribute.SOURCE_IP:
-            yield principal(direct_remote_ip=_cidr(pattern.value))
-        case Attribute.REMOTE_IP:
-            yield principal(remote_ip=_cidr(pattern.value))
-        case Attribute.HEADER:
-            yield principal(header=_header(condition.names[0], _text(pattern)))
-        case Attribute.REQUEST_PRINCIPAL:
-            yield from _request_principals(pattern)
-        case Attribute.AUDIENCES | Attribute.PRESENTER:
-            yield principal(sourced_metadata=_claim(_CLAIMS[condition.attribute], _text(pattern)))
-        case Attribute.CLAIM:
-            yield principal(sourced_metadata=_claim(condition.names, _text(pattern)))
-        case Attribute.FILTER_METADATA:
-            filter_name, *path = condition.names
-            yield principal(sourced_metadata=_sourced(filter_name, path, _text(pattern)))
-        case _:
-            yield _identity(_IDENTITIES[condition.attribute](pattern))
-
-
-def _identity(matcher: Any) -> Any:
-    return rbac_pb2.Principal(authenticated=rbac_pb2.Principal.Authenticated(principal_name=matcher))
-
-
-def _principal_name(pattern: Pattern) -> Any:
-    """Say a SPIFFE id; the end of one is compared without its beginning."""
-    if pattern.comparison is Comparison.SUFFIX:
-        return _regex(f"spiffe://.*{re.escape(pattern.value)}")
-    if pattern.comparison is Comparison.EXACT:
-        return string_pb2.StringMatcher(exact=f"spiffe://{pattern.value}")
-    return string_pb2.StringMatcher(prefix=f"spiffe://{pattern.value}")
-
-
-def _namespace(pattern: Pattern) -> Any:
-    return _regex(f"spiffe://{_PART}+/ns/{_in_part(pattern)}/sa/{_PART}+")
-
-
-def _account(pattern: Pattern) -> Any:
-    """Say a service account as `namespace/name`; a wildcard may reach over the slash."""
-    if pattern.comparison is Comparison.EXACT:
-        namespace, _, name = pattern.value.partition("/")
-        return _regex(f"spiffe://{_PART}+/ns/{re.escape(namespace)}/sa/{re.escape(name)}")
-    namespace, slash, name = pattern.value.partition("/")
-    if pattern.comparison is Comparison.PREFIX:
-        rest = f"{re.escape(namespace)}/sa/{re.escape(name)}{_PART}*"
-        return _regex(f"spiffe://{_PART}+/ns/" + (rest if slash else f"{re.escape(namespace)}{_PART}*/sa/{_PART}+"))
-    if pattern.comparison is Comparison.SUFFIX:
-        rest = f"{_PART}*{re.escape(namespace)}/sa/{re.escape(name)}"
-        return _regex(f"spiffe://{_PART}+/ns/" + (rest if slash else f"{_PART}+/sa/{_PART}*{re.escape(namespace)}"))
-    return _regex(f"spiffe://{_PART}+/ns/{_PART}+/sa/{_PART}+")
-
-
-def _trust_domain(pattern: Pattern) -> Any:
-    return _regex(f"spiffe://{_in_part(pattern)}/.*")
-
-
-_IDENTITIES: Final = {
-    Attribute.PRINCIPAL: _principal_name,
-    Attribute.NAMESPACE: _namespace,
-    Attribute.ACCOUNT: _account,
-    Attribute.TRUST_DOMAIN: _trust_domain,
-}
-
-
-def _in_part(pattern: Pattern) -> str:
-    """Return an expression for a part of a SPIFFE id, which has no slash."""
-    return {
-        Comparison.EXACT: re.escape(pattern.value),
-        Comparison.PREFIX: f"{re.escape(pattern.value)}{_PART}*",
-        Comparison.SUFFIX: f"{_PART}*{re.escape(pattern.value)}",
-    }.get(pattern.comparison, f"{_PART}+")
-
-
-def _request_principals(pattern: Pattern) -> Iterator[Any]:
+def _request_principals(_: Any, pattern: Pattern) -> Iterator[Any]:
     """Yield the ways in which `issuer/subject` can fit: either of them may have slashes of its own."""
     text = pattern.value
     splits = [(text[: found.start()], text[found.end() :]) for found in re.finditer("/", text)]
@@ -210,7 +219,7 @@ def _request_principals(pattern: Pattern) -> Iterator[Any]:
 def _issued(issuer: Pattern, subject: Pattern) -> Any:
     """Say a token's issuer and subject; claims that are lists do not count here."""
     both = [
-        rbac_pb2.Principal(sourced_metadata=_sourced(TOKENS, (PAYLOAD, name), _text(one), in_lists=False))
+        rbac_pb2.Principal(sourced_metadata=_sourced(TOKENS, (PAYLOAD, name), access_texts.text(one), in_lists=False))
         for name, one in (("iss", issuer), ("sub", subject))
     ]
     return rbac_pb2.Principal(and_ids={"ids": both})
@@ -236,77 +245,64 @@ def _metadata(filter_name: str, path: Iterable[str], text: Any, *, in_lists: boo
     return metadata_pb2.MetadataMatcher(filter=filter_name, path=segments, value=alone)
 
 
-def _host(pattern: Pattern) -> Any:
-    """Say a host in any case; one that is written without a port counts with every port."""
-    if pattern.comparison is Comparison.PRESENT:
-        return rbac_pb2.Permission(header=_header(":authority", _text(pattern)))
-    return rbac_pb2.Permission(header=_header(":authority", _regex(host_expression(pattern))))
+def _address(field: str, message: Any, pattern: Pattern) -> Iterator[Any]:
+    network = ip_interface(pattern.value).network
+    block = address_pb2.CidrRange(address_prefix=str(network.network_address))
+    block.prefix_len.value = network.prefixlen
+    yield message(**{field: block})
 
 
-def host_expression(pattern: Pattern) -> str:
-    """Return a regular expression for a host in any case; one without a port fits with every port."""
-    port = "" if re.search(r":[0-9]+$", pattern.value) else "(:[0-9]*)?"
-    text = {
-        Comparison.EXACT: f"{re.escape(pattern.value)}{port}",
-        Comparison.PREFIX: f"{re.escape(pattern.value)}.*",
-        Comparison.SUFFIX: f".*{re.escape(pattern.value)}{port}",
-    }[pattern.comparison]
-    return f"(?i){text}"
+def _port(message: Any, pattern: Pattern) -> Iterator[Any]:
+    yield message(destination_port=int(pattern.value))
 
 
-def _path(pattern: Pattern) -> Any:
-    text = _template(pattern.value) if pattern.comparison is Comparison.TEMPLATE else _text(pattern)
-    return rbac_pb2.Permission(url_path=path_pb2.PathMatcher(path=text))
+def _header(name: str, message: Any, names: Sequence[str], text: Any) -> Any:
+    return message(header=route_components_pb2.HeaderMatcher(name=name or names[0], string_match=text))
 
 
-def _template(path: str) -> Any:
-    """Say a path template.
-
-    An expression and not Envoy's own matcher for templates, which fits no path with rarer characters.
-    """
-    return _regex(template_expression(path))
+def _identity(message: Any, _: Sequence[str], text: Any) -> Any:
+    return message(authenticated=rbac_pb2.Principal.Authenticated(principal_name=text))
 
 
-def template_expression(path: str, letter: str = ".", letter_in_segment: str = _PART) -> str:
-    """Return a regular expression for a path template: `{*}` is one segment, `{**}` any number of them."""
-    wild = {"{*}": f"{letter_in_segment}+", "{**}": f"{letter}*"}
-    return "".join(wild.get(part, re.escape(part)) for part in re.split(r"(\{\*\*?\})", path))
+def _path(message: Any, _: Sequence[str], text: Any) -> Any:
+    return message(url_path=path_pb2.PathMatcher(path=text))
 
 
-_PERMISSIONS: Final[Mapping[Attribute, Callable[[Pattern], Any]]] = {
-    Attribute.HOST: _host,
-    Attribute.METHOD: lambda pattern: rbac_pb2.Permission(header=_header(":method", _text(pattern))),
-    Attribute.PATH: _path,
-    Attribute.DESTINATION_IP: lambda pattern: rbac_pb2.Permission(destination_ip=_cidr(pattern.value)),
-    Attribute.DESTINATION_PORT: lambda pattern: rbac_pb2.Permission(destination_port=int(pattern.value)),
-    Attribute.SNI: lambda pattern: rbac_pb2.Permission(requested_server_name=_text(pattern)),
+def _server_name(message: Any, _: Sequence[str], text: Any) -> Any:
+    return message(requested_server_name=text)
+
+
+def _in_token(path: Sequence[str], message: Any, names: Sequence[str], text: Any) -> Any:
+    return message(sourced_metadata=_claim(path or names, text))
+
+
+def _filter_metadata(message: Any, names: Sequence[str], text: Any) -> Any:
+    filter_name, *path = names
+    return message(sourced_metadata=_sourced(filter_name, path, text))
+
+
+_TEXTS: Final[Mapping[Attribute, tuple[Callable[[Pattern], Any], Callable[[Any, Sequence[str], Any], Any]]]] = {
+    **{each: (partial(access_texts.identity, each), _identity) for each in access_texts.IDENTITIES},
+    Attribute.AUDIENCES: (access_texts.text, partial(_in_token, ("aud",))),
+    Attribute.PRESENTER: (access_texts.text, partial(_in_token, ("azp",))),
+    Attribute.CLAIM: (access_texts.text, partial(_in_token, ())),
+    Attribute.FILTER_METADATA: (access_texts.text, _filter_metadata),
+    Attribute.HEADER: (access_texts.text, partial(_header, "")),
+    Attribute.HOST: (access_texts.host, partial(_header, ":authority")),
+    Attribute.METHOD: (access_texts.text, partial(_header, ":method")),
+    Attribute.PATH: (access_texts.path, _path),
+    Attribute.SNI: (access_texts.text, _server_name),
 }
-"""What RBAC asks of the target; everything else is asked of the source."""
+"""How a text of each attribute is read, and what is said of it: many of them are compared at once."""
 
+_OTHERS: Final[Mapping[Attribute, Callable[[Any, Pattern], Iterator[Any]]]] = {
+    Attribute.SOURCE_IP: partial(_address, "direct_remote_ip"),
+    Attribute.REMOTE_IP: partial(_address, "remote_ip"),
+    Attribute.REQUEST_PRINCIPAL: _request_principals,
+    Attribute.DESTINATION_IP: partial(_address, "destination_ip"),
+    Attribute.DESTINATION_PORT: _port,
+}
 
-def _header(name: str, text: Any) -> Any:
-    return route_components_pb2.HeaderMatcher(name=name, string_match=text)
-
-
-def _text(pattern: Pattern) -> Any:
-    """Say how a text is compared; a text that is there but empty counts as missing."""
-    match pattern.comparison:
-        case Comparison.EXACT:
-            return string_pb2.StringMatcher(exact=pattern.value)
-        case Comparison.PREFIX:
-            return string_pb2.StringMatcher(prefix=pattern.value)
-        case Comparison.SUFFIX:
-            return string_pb2.StringMatcher(suffix=pattern.value)
-        case _:
-            return _regex(".+")
-
-
-def _regex(expression: str) -> Any:
-    return string_pb2.StringMatcher(safe_regex=regex(expression))
-
-
-def _cidr(text: str) -> Any:
-    network = ip_interface(text).network
-    message = address_pb2.CidrRange(address_prefix=str(network.network_address))
-    message.prefix_len.value = network.prefixlen
-    return message
+_ONLY_PERMISSIONS: Final = frozenset({Attribute.DESTINATION_IP, Attribute.DESTINATION_PORT, Attribute.SNI})
+_PERMISSIONS: Final = _ONLY_PERMISSIONS | {Attribute.HOST, Attribute.METHOD, Attribute.PATH}
+"""What RBAC is asked of the target; everything else is asked of the source."""

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -16,12 +16,13 @@ from lateen.api.security.request_authentication import DISCOVERY, RequestAuthent
 from lateen.errors import LateenError, ProtocolError
 from lateen.manager import key_care
 from lateen.manager.key_care import KeyRecord
-from lateen.model.key_sets import KeySet
+from lateen.model.key_sets import KeySet, ProviderEndpoints
 from lateen.model.snapshot import Snapshot
 
 MAX_AT_ONCE: Final = 8
 LONGEST_TIMEOUT: Final = timedelta(seconds=30)
 _LOGIN_TIMEOUT: Final = timedelta(seconds=5)
+_PROVIDER: Final = "provider_"
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +102,8 @@ class KeyFetcher:
             if rule.keys_url
         }
         for login in snapshot.config.of(OidcLogin):
-            if login.spec.keys_url:
-                wanted.setdefault(login.spec.keys_url, _Wanted(login.spec.keys_url, _LOGIN_TIMEOUT))
+            for url in login.spec.fetched_urls:
+                wanted.setdefault(url, _Wanted(url, _LOGIN_TIMEOUT))
         if wanted != self._wanted:
             self._wanted = wanted
             now = self._now()
@@ -147,20 +148,21 @@ class KeyFetcher:
     async def _fetch(self, url: str) -> None:
         wanted = self._wanted[url]
         try:
-            keys = await self._read_keys(wanted)
+            keys, provider = await self._read_keys(wanted)
         except LateenError as error:
             why = str(error)
             self._note(url, lambda record: key_care.failed(record, why, self._now(), self._jitter()))
             _log.warning("the keys of %s could not be fetched: %s", url, error)
         else:
-            self._note(url, lambda record: key_care.fetched(record, keys, self._now(), self._jitter()))
+            self._note(url, lambda record: key_care.fetched(record, keys, self._now(), self._jitter(), provider))
             self._memory.save([_row(record) for record in self.records if record.fetched_at is not None])
 
-    async def _read_keys(self, wanted: _Wanted) -> str:
+    async def _read_keys(self, wanted: _Wanted) -> tuple[str, ProviderEndpoints | None]:
         body = await self._documents.read(wanted.url, wanted.timeout)
-        if wanted.url.endswith(DISCOVERY):
-            body = await self._documents.read(_keys_url(body, wanted.url), wanted.timeout)
-        return _read_key_set(body)
+        if not wanted.url.endswith(DISCOVERY):
+            return _read_key_set(body), None
+        found = _Discovered.read(body, wanted.url)
+        return _read_key_set(await self._documents.read(found.keys_url, wanted.timeout)), found.provider
 
     def _note(self, url: str, change: Callable[[KeyRecord], KeyRecord]) -> None:
         """Change a record, unless nobody wants its keys any more."""
@@ -187,25 +189,54 @@ def _read_key_set(body: bytes) -> str:
     return key_sets.encode_keys(keys)
 
 
-def _keys_url(body: bytes, issuer_url: str) -> str:
-    """Return where the keys of an issuer are, as its discovery document says. Raises `ProtocolError` for a bad one."""
+@dataclass(frozen=True, slots=True)
+class _Discovered:
+    """What an issuer's discovery document tells."""
+
+    keys_url: str
+    provider: ProviderEndpoints
+
+    @classmethod
+    def read(cls, body: bytes, url: str) -> "_Discovered":
+        """Read a document; what was asked over HTTPS leads nowhere else. Raises `ProtocolError` for a bad one."""
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            raise ProtocolError("the discovery document is no JSON") from None
+        told = content if isinstance(content, dict) else {}
+        schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
+
+        def place(name: str) -> str:
+            found = told.get(name)
+            is_good = isinstance(found, str) and _is_place(found, schemes)
+            return str(found) if is_good else ""
+
+        if not (keys_url := place("jwks_uri")):
+            raise ProtocolError(f"the discovery document names no jwks_uri with {' or '.join(schemes)}")
+        issuer = told.get("issuer")
+        endpoints = map(place, ("authorization_endpoint", "token_endpoint", "end_session_endpoint"))
+        return cls(keys_url, ProviderEndpoints(issuer if isinstance(issuer, str) else "", *endpoints))
+
+
+def _is_place(url: str, schemes: Sequence[str]) -> bool:
+    """Tell whether a text is a URL that a document may lead to."""
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ProtocolError("the discovery document is no JSON") from None
-    found = content.get("jwks_uri") if isinstance(content, dict) else None
-    schemes = ("https",) if urlsplit(issuer_url).scheme == "https" else ("http", "https")
-    if not isinstance(found, str) or urlsplit(found).scheme not in schemes:
-        raise ProtocolError(f"the discovery document names no jwks_uri with {' or '.join(schemes)}")
-    return found
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and not parts.fragment and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _row(record: KeyRecord) -> Row:
     at = record.fetched_at.isoformat() if record.fetched_at else ""
-    return {"url": record.url, "keys": record.keys, "fetched_at": at}
+    provider = asdict(record.provider) if record.provider is not None else {}
+    told = {f"{_PROVIDER}{name}": value for name, value in provider.items()}
+    return {"url": record.url, "keys": record.keys, "fetched_at": at, **told}
 
 
 def _record(row: Row) -> KeyRecord:
     """Read a remembered record: its keys count at once, and are fetched again as soon as somebody wants them."""
     at = datetime.fromisoformat(str(row["fetched_at"]))
-    return KeyRecord(str(row["url"]), at, str(row["keys"]), at)
+    told = {name.removeprefix(_PROVIDER): str(value) for name, value in row.items() if name.startswith(_PROVIDER)}
+    provider = ProviderEndpoints(**told) if told else None
+    return KeyRecord(str(row["url"]), at, str(row["keys"]), at, provider=provider)

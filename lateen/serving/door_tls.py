@@ -14,6 +14,8 @@ from lateen.auth.credentials import Credentials
 from lateen.errors import NotPermitted
 
 _NAMES: Final = "x509_subject_alternative_name"
+_MESH_HTTP: Final = "istio-http/1.1"
+"""By this name in its ALPN a client tells the proxy of a workload what is inside of the mesh's TLS."""
 
 
 class DoorTls:
@@ -28,7 +30,7 @@ class DoorTls:
     def take(self, credentials: Credentials) -> None:
         """Use these from the next connection on."""
         self._credentials = credentials
-        self._roots = "".join(root.pem for root in credentials.bundle.roots_of(credentials.bundle.domain))
+        self._roots = credentials.bundle.own_pem
         self._mutual = self._configuration(self._roots.encode())
         self._one_sided = self._configuration(None)
         self._context = self._ssl_context()
@@ -50,6 +52,16 @@ class DoorTls:
 
         first.sni_callback = renew
         return first
+
+    def calling(self) -> ssl.SSLContext:
+        """Return what the control plane calls workloads with. Whom it reaches is for the caller to look at."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = False
+        context.load_verify_locations(cadata=self._roots)
+        context.set_alpn_protocols([_MESH_HTTP])
+        _load_key(context, self._credentials)
+        return context
 
     def _configuration(self, roots: bytes | None) -> grpc.ServerCertificateConfiguration:
         pair = (self._credentials.key_pem, self._credentials.chain_pem.encode())

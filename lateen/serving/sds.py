@@ -7,20 +7,21 @@ and nowhere else.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import grpc.aio
-from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from envoy.config.core.v3 import extension_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_spiffe_validator_config_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
 from lateen.auth.credentials import Credentials
 from lateen.auth.rotation import Proof
-from lateen.names import ROOT_SECRET, WORKLOAD_SECRET
+from lateen.names import OWN_ROOT_SECRET, ROOT_SECRET, WORKLOAD_SECRET
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ TYPE_URL: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3
 
 _OPTIONS: Final = (("grpc.max_receive_message_length", 1024 * 1024), ("grpc.http2.max_ping_strikes", 0))
 _OWNER_ONLY: Final = 0o600
+_VALIDATOR: Final = "envoy.tls.cert_validator.spiffe"
 
 _Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -41,7 +43,7 @@ class SecretServer:
         self._socket = socket
         self._credentials: Credentials | None = None
         self._streams: set[_Stream] = set()
-        self._bundle = ""
+        self._bundles: dict[str, str] = {}
         self._signer = ""
         self._server = grpc.aio.server(options=_OPTIONS)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
@@ -50,7 +52,8 @@ class SecretServer:
     @property
     def proof(self) -> Proof:
         """What the proxy has for certain; it keeps that also while it is not connected."""
-        return Proof(self._bundle, self._signer)
+        found = set(self._bundles.values())
+        return Proof(found.pop() if ROOT_SECRET in self._bundles and len(found) == 1 else "", self._signer)
 
     async def open(self) -> None:
         """Listen; the socket is for this user only."""
@@ -92,8 +95,9 @@ class SecretServer:
         accepted = stream.receive(request)
         if accepted is None:
             return
-        if ROOT_SECRET in stream.names:
-            self._bundle = accepted.bundle.digest
+        for name in (ROOT_SECRET, OWN_ROOT_SECRET):
+            if name in stream.names:
+                self._bundles[name] = accepted.bundle.digest
         if WORKLOAD_SECRET in stream.names:
             self._signer = accepted.certificate.issued.signer
             issued = accepted.certificate.issued
@@ -159,6 +163,7 @@ def _version(names: tuple[str, ...], credentials: Credentials) -> str:
     parts = {
         WORKLOAD_SECRET: f"{credentials.certificate.issued.serial:x}",
         ROOT_SECRET: credentials.bundle.digest,
+        OWN_ROOT_SECRET: credentials.bundle.digest,
     }
     return ",".join(parts.get(name, "") for name in names)
 
@@ -171,12 +176,36 @@ def _workload_secret(credentials: Credentials) -> Any:
 
 
 def _root_secret(credentials: Credentials) -> Any:
+    """Say whom to believe. Where trust domains have different roots, each vouches for its own identities only."""
     secret = secret_pb2.Secret(name=ROOT_SECRET)
-    secret.validation_context.trusted_ca.inline_bytes = credentials.bundle.pem.encode()
+    by_domain = credentials.bundle.by_domain
+    if len(set(by_domain.values())) > 1:
+        secret.validation_context.custom_validator_config.CopyFrom(_validator(by_domain))
+    else:
+        secret.validation_context.trusted_ca.inline_bytes = credentials.bundle.pem.encode()
     return secret
 
 
-_SECRETS: Final = {WORKLOAD_SECRET: _workload_secret, ROOT_SECRET: _root_secret}
+def _validator(by_domain: Mapping[str, str]) -> Any:
+    message = tls_spiffe_validator_config_pb2.SPIFFECertValidatorConfig()
+    for domain, pem in by_domain.items():
+        message.trust_domains.add(name=domain).trust_bundle.inline_bytes = pem.encode()
+    validator = extension_pb2.TypedExtensionConfig(name=_VALIDATOR)
+    validator.typed_config.Pack(message, deterministic=True)
+    return validator
+
+
+def _own_root_secret(credentials: Credentials) -> Any:
+    secret = secret_pb2.Secret(name=OWN_ROOT_SECRET)
+    secret.validation_context.trusted_ca.inline_bytes = credentials.bundle.own_pem.encode()
+    return secret
+
+
+_SECRETS: Final = {
+    WORKLOAD_SECRET: _workload_secret,
+    ROOT_SECRET: _root_secret,
+    OWN_ROOT_SECRET: _own_root_secret,
+}
 
 
 def _packed(secret: Any) -> Any:

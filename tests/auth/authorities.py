@@ -18,6 +18,7 @@ from lateen.auth.ledger import Ledger
 from lateen.auth.plugged_in import AuthorityFiles
 from lateen.auth.ports import StoredRotation
 from lateen.auth.rotation import Rotation
+from lateen.auth.tokens import TokenClaims
 from lateen.auth.trust import TrustDomain
 from lateen.names import Identity
 
@@ -77,6 +78,7 @@ class Memory:
     rotation: StoredRotation | None = None
     issued: list[Issued] = field(default_factory=list)
     spent: dict[str, datetime] = field(default_factory=dict)
+    minted: list[TokenClaims] = field(default_factory=list)
 
     def load_rotation(self) -> StoredRotation | None:
         return self.rotation
@@ -92,6 +94,9 @@ class Memory:
 
     def replace_issued(self, issued: Iterable[Issued]) -> None:
         self.issued = list(issued)
+
+    def add_minted(self, claims: TokenClaims, now: datetime) -> None:
+        self.minted.append(claims)
 
     def load_spent(self) -> Sequence[tuple[str, datetime]]:
         return list(self.spent.items())

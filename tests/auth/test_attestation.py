@@ -66,7 +66,7 @@ def test_certificate() -> None:
 def test_token() -> None:
     conformance.check(
         conformance.Candidate(
-            TokenAttestor("cluster.local", TokenVerifier(SECRET), SpentTokens(Memory())),
+            TokenAttestor(lambda: "cluster.local", TokenVerifier(SECRET), SpentTokens(Memory())),
             good=Evidence(token=TOKEN),
             proves=REVIEWS,
             bad={
@@ -87,7 +87,7 @@ def test_every_method_is_tested() -> None:
 
 
 def test_a_token_does_not_work_twice() -> None:
-    attestor = TokenAttestor("cluster.local", TokenVerifier(SECRET), SpentTokens(Memory()))
+    attestor = TokenAttestor(lambda: "cluster.local", TokenVerifier(SECRET), SpentTokens(Memory()))
     assert attestor.attest(Evidence(token=TOKEN), NOW) == REVIEWS
     with pytest.raises(NotPermitted, match="has been used before"):
         attestor.attest(Evidence(token=TOKEN), NOW)

@@ -36,8 +36,9 @@ def test_a_leaf_says_who_and_nothing_else() -> None:
     assert sans(leaf) == (
         ["spiffe://cluster.local/ns/default/sa/bookinfo-reviews"],
         [
+            "reviews-v1-5f7-abcde.x--a.reviews.x--v.v1.x--s.reviews.x--r.v1.x--i.reviews-v1-5f7-abcde"
+            ".peer.lateen.internal",
             "reviews-v1-5f7-abcde.default.pod.lateen.internal",
-            "reviews-v1-5f7-abcde.reviews.v1.peer.lateen.internal",
         ],
         3,
     )

@@ -1,5 +1,8 @@
 """SPIFFE ids and the DNS names in certificates: composed and taken apart without loss."""
 
+import re
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,26 +56,24 @@ def test_any_text_is_an_identity_or_none(text: str) -> None:
 
 
 @given(LABEL_VALUES, LABEL_VALUES, LABEL_VALUES)
-def test_a_peer_name_survives_and_is_made_of_dns_characters(workload: str, app: str, version: str) -> None:
+def test_a_peer_name_survives_and_labels_stay_as_they_are(workload: str, app: str, version: str) -> None:
     peer = PeerName(workload, app, version)
     assert names.parse_peer_name(str(peer)) == peer
-    assert all(character.isascii() and (character.isalnum() or character in ".-") for character in str(peer))
-    assert str(peer) == str(peer).lower()
-    assert not any(label.startswith("-") and not label.startswith("--") for label in str(peer).split("."))
+    assert all(character.isascii() and (character.isalnum() or character in "._-") for character in str(peer))
 
 
-@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
-def test_a_peer_name_survives_whatever_the_labels_say(workload: str, app: str, version: str) -> None:
+@given(st.tuples(*[st.text(min_size=1)] * 6))
+def test_a_peer_name_survives_whatever_the_labels_say(parts: tuple[str, ...]) -> None:
     try:
-        peer = str(PeerName(workload, app, version))
+        peer = str(PeerName(*parts))
     except UnicodeEncodeError:
         return  # a lone surrogate is no text that YAML can hold
-    assert names.parse_peer_name(peer) == PeerName(workload, app, version)
+    assert names.parse_peer_name(peer) == PeerName(*parts)
 
 
 @given(st.text())
 def test_any_text_is_a_peer_name_or_none(text: str) -> None:
-    for each in (text, f"{text}.peer.lateen.internal", f"a.{text}.b.peer.lateen.internal"):
+    for each in (text, f"{text}.peer.lateen.internal", str(PeerName("a", "b")).replace("x--v.unknown", f"x--v.{text}")):
         try:
             peer = names.parse_peer_name(each)
         except UnicodeEncodeError:
@@ -81,9 +82,20 @@ def test_any_text_is_a_peer_name_or_none(text: str) -> None:
 
 
 def test_ordinary_names_stay_readable_and_missing_ones_are_unknown() -> None:
-    peer = PeerName("reviews-v1-5f7-abcde", "reviews", "")
-    assert str(peer) == "reviews-v1-5f7-abcde.reviews.unknown.peer.lateen.internal"
-    assert str(PeerName("w", "My_App", "1.0")) == "w.--4dy--5f--41pp.1--2e0.peer.lateen.internal"
+    peer = PeerName("reviews-v1", "reviews", "", "reviews", "", "reviews-v1-5f7-abcde")
+    assert (
+        str(peer) == "reviews-v1.x--a.reviews.x--v.unknown.x--s.reviews.x--r.latest.x--i.reviews-v1-5f7-abcde"
+        ".peer.lateen.internal"
+    )
+    assert str(PeerName("w", "My_App", "1.0-rc.1")).startswith("w.x--a.My_App.x--v.1.0-rc.1.x--s.")
+
+
+@given(st.tuples(*[LABEL_VALUES] * 6))
+def test_a_pattern_finds_each_part_of_a_peer_name(parts: tuple[str, ...]) -> None:
+    peer = PeerName(*parts)
+    for field, part in asdict(peer).items():
+        found = re.search(names.peer_pattern(field), str(peer))
+        assert found is not None and found[1] == part
 
 
 def test_an_instance_name_says_which_workload_of_which_namespace() -> None:

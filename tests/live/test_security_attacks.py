@@ -12,10 +12,12 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lateen import names
-from lateen.auth import keys, requests
+from lateen.auth import keys, requests, trust
+from lateen.auth.authority import Authority
 from lateen.names import Identity
 from lateen.serving import certificates
 from tests import tokens
@@ -187,6 +189,136 @@ def test_the_authority_signs_for_nobody_who_proves_nothing(strict: Mesh) -> None
     assert ask(mesh_tls, ("authorization", f"Bearer {tokens.unsigned({'sub': 'sleep'})}")) == "UNAUTHENTICATED"
     assert ask(grpc.ssl_channel_credentials(roots, forged, forged)) in ("UNAUTHENTICATED", "UNAVAILABLE")
     assert ask(None) == "UNAVAILABLE"
+
+
+def certified(door: Path, credentials: grpc.ChannelCredentials, csr: bytes, token: str = "") -> tuple[str, list[str]]:
+    """Ask the certificate service at a door; return the outcome, with its reason or the names that were certified."""
+    options = [("grpc.ssl_target_name_override", names.CONTROL_PLANE_HOST)]
+    with grpc.secure_channel(f"unix:{door}", credentials, options) as channel:
+        call: Any = channel.unary_unary(f"/{certificates.SERVICE}/{certificates.METHOD}")
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        try:
+            answer = call(certificates.Request(csr=csr.decode()).SerializeToString(), metadata=metadata, timeout=5)
+        except grpc.RpcError as error:
+            return str(error.code().name), [str(error.details())]
+    leaf = x509.load_pem_x509_certificate(certificates.Response.FromString(answer).cert_chain[0].encode())
+    return "signed", [*trust.alternative_names(leaf, x509.UniformResourceIdentifier)]
+
+
+def test_a_newcomer_with_a_token_becomes_who_it_is_for_and_nobody_else(strict: Mesh) -> None:
+    roots = grpc.ssl_channel_credentials((strict.directory / "admin" / "roots.pem").read_bytes())
+    door, key = strict.directory / "ca.sock", keys.make_key()
+
+    def token(*options: str) -> Any:
+        words = ("newcomer-1", "-n", "shop", "--service-account", "cart", "-o", "json", *options)
+        return json.loads(strict.do("ca token", *words))
+
+    told = token()
+    anybody, other = (requests.certificate_request(key, one) for one in (None, Identity("cluster.local", "a", "b")))
+    assert certified(door, roots, anybody, told["token"]) == ("signed", ["spiffe://cluster.local/ns/shop/sa/cart"])
+    outcome, reason = certified(door, roots, anybody, told["token"])
+    assert (outcome, reason) == ("UNAUTHENTICATED", ["the bootstrap token has been used before; ask for a new one"])
+    outcome, reason = certified(door, roots, other, token()["token"])
+    assert outcome == "PERMISSION_DENIED", reason
+    short = token("--ttl", "10ms")
+    until(lambda: time.time() > short["expires"] + 1)
+    outcome, reason = certified(door, roots, anybody, short["token"])
+    assert (outcome, reason[0][:31]) == ("UNAUTHENTICATED", "the bootstrap token has expired")
+    minted = [json.loads(line) for line in (strict.directory / "ca" / "minted-tokens.jsonl").read_text().splitlines()]
+    assert minted[0]["id"] == told["id"]
+    assert told["token"] not in str(minted)
+    issued = json.loads(strict.do("ca issued", "-n", "shop", "-o", "json"))
+    assert [(each["identity"], each["workload"]) for each in issued] == [(told["identity"], "newcomer-1.shop")]
+
+
+def test_a_workload_is_certified_as_itself_only(strict: Mesh) -> None:
+    sds = strict.directory / "w" / f"{strict.instances('sleep')[0]['name']}.default" / "sds.sock"
+    pair = secrets.secret(sds, "default").tls_certificate
+    roots = secrets.secret(sds, "OWNROOTCA").validation_context.trusted_ca.inline_bytes
+    own = grpc.ssl_channel_credentials(roots, pair.private_key.inline_bytes, pair.certificate_chain.inline_bytes)
+    door, key, me = strict.directory / "xds.sock", keys.make_key(), Identity("cluster.local", "default", "sleep")
+    assert certified(door, own, requests.certificate_request(key, me)) == ("signed", [str(me)])
+    for other in (Identity("cluster.local", "default", "httpbin"), Identity("partner.example", "default", "sleep")):
+        outcome, reason = certified(door, own, requests.certificate_request(key, other))
+        assert outcome == "PERMISSION_DENIED", reason
+
+
+def test_a_root_of_another_trust_domain_vouches_for_its_own_identities_only(strict: Mesh) -> None:
+    partner, folder = intruders.foreign_authority(), strict.base
+    domains = ("cluster.local", "partner.example")
+    (ours, ours_abroad), (impostor, guest) = (
+        [intruders.certificate(folder, by, domain=domain, lives_seconds=300) for domain in domains]
+        for by in (intruders.mesh_authority(strict), partner)
+    )
+    stranger, pems = Stranger(strict), (ours, guest, impostor, ours_abroad)
+
+    def seen() -> list[bool]:
+        return [said == "HTTP/1.1 200 OK" for said in stranger.outcomes("httpbin", *pems)]
+
+    assert seen() == [True, False, False, False]
+    policy = authorization_policy("guests", "partner.example/ns/default/sa/sleep")
+    with strict.having(brought_in("partner.example", partner)):
+        until(lambda: seen() == [True, True, False, False], 20)
+        shown = json.loads(strict.do("ca show", "-o", "json"))["roots"]
+        assert sorted(root["trust_domain"] for root in shown) == ["cluster.local", "partner.example"]
+        assert asked_api(strict, Path(guest)) in ("SSLError", "closed")
+        with strict.having(policy):
+            until(lambda: seen() == [False, True, False, False], 20)
+    until(lambda: seen() == [True, False, False, False], 20)
+    strict.settled()
+
+
+def brought_in(domain: str, authority: Authority) -> str:
+    """Settings of the mesh that trust an authority for a trust domain."""
+    pem = trust.certificate_pem(authority.root)
+    spec = {"caCertificates": [{"pem": pem, "trustDomains": [domain]}]}
+    metadata = {"name": "mesh", "namespace": "istio-system"}
+    return json.dumps(
+        {"apiVersion": "mesh.istio.io/v1alpha1", "kind": "MeshConfig", "metadata": metadata, "spec": spec}
+    )
+
+
+def authorization_policy(name: str, principal: str) -> str:
+    """Only this one may call httpbin, and see no more than a refusal of its path."""
+    spec = {
+        "selector": {"matchLabels": {"app": "httpbin"}},
+        "rules": [{"from": [{"source": {"principals": [principal]}}]}],
+    }
+    metadata = {"name": name, "namespace": "default"}
+    document = {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": metadata, "spec": spec}
+    return json.dumps(document)
+
+
+def test_an_issuer_behind_a_strict_port_is_asked_for_its_keys(strict: Mesh, sleep: Caller) -> None:
+    says = f"print(flush=True); KEYS = {tokens.key_set(KEY)!r}.encode(){KEY_SERVER}"
+    issuer = together(
+        service("issuer", "{name: http, port: 80, targetPort: 9100}"),
+        deployment("issuer", container(["python3", "-c", says, "9100"])),
+    )
+    spec = {
+        "selector": {"matchLabels": {"app": "httpbin"}},
+        "jwtRules": [{"issuer": tokens.ISSUER, "jwksUri": "http://issuer.default/keys"}],
+    }
+    policy = {"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication", "metadata": {"name": "inside"}}
+    bearer = {"authorization": f"Bearer {KEY.token()}"}
+    with strict.having(issuer):
+        until(lambda: [row for row in strict.instances("issuer") if row["ready"]])
+        with strict.having(json.dumps({**policy, "spec": spec})):
+            until(lambda: sleep.get("http://httpbin:8000/get", headers=bearer).status == 200)
+            assert sleep.get("http://httpbin:8000/get", headers={"authorization": "Bearer a.b.c"}).status == 401
+    strict.settled()
+
+
+KEY_SERVER = """
+import http.server, sys
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", str(len(KEYS)))
+        self.end_headers()
+        self.wfile.write(KEYS)
+http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Answers).serve_forever()
+"""
 
 
 def test_tokens_that_are_almost_right(strict: Mesh, sleep: Caller) -> None:

@@ -129,3 +129,33 @@ def test_a_control_plane_killed_amid_an_exchange(strict: Mesh) -> None:
         time.sleep(LIFETIME_SECONDS / 2)
     (new,) = authority(strict)["roots"]
     assert new["fingerprint"] != before["roots"][0]["fingerprint"]
+
+
+@contextmanager
+def unable_to_sign(mesh: Mesh) -> Iterator[None]:
+    """The authority cannot write down what it signs while the block runs, as on a full disk, so that it signs nothing."""
+    ledger = mesh.directory / "ca" / "issued.jsonl"
+    aside = ledger.with_suffix(".aside")
+    ledger.rename(aside)
+    ledger.mkdir()
+    try:
+        yield
+    finally:
+        ledger.rmdir()
+        aside.rename(ledger)
+
+
+def test_an_authority_that_cannot_sign_fails_nothing_within_the_margin_and_says_so(strict: Mesh) -> None:
+    assert authority(strict)["lifetime_seconds"] == LIFETIME_SECONDS
+    with under_load(strict) as loads:
+        with unable_to_sign(strict):
+            told = until(lambda: failing if (failing := authority(strict)["renewal"])["failing"] else None)
+            for load in loads:
+                load.more()
+        until(lambda: authority(strict)["renewal"]["failing"] == 0)
+    assert "issued.jsonl: Is a directory" in told["problem"]
+    assert told["since"] < told["first_expiry"] <= told["since"] + LIFETIME_SECONDS
+    lines = (strict.directory / "control-plane.log").read_text().splitlines()
+    said = [line.partition(": ")[2] for line in lines if "certificates " in line]
+    assert any(line.startswith("certificates cannot be renewed; nothing fails before") for line in said)
+    assert said[-1] == "certificates are renewed again"

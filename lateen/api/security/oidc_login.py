@@ -91,7 +91,8 @@ class OidcLogin(Attached):
     """Who opens these hosts and paths of a gateway without a login is sent to the OpenID provider for one.
 
     `paths` and `excludedPaths` are as in AuthorizationPolicy: `/a`, `/a/*`, `*.css`, templates. Prefer the second: what
-    nobody thought of then needs a login. With keys (`jwks`, `jwksUri`, or `issuer` as a URL whose discovery document
+    nobody thought of then needs a login. Endpoints that are not written are read from the discovery document of the
+    issuer, which then is a URL. With keys (`jwks`, `jwksUri`, or `issuer` as a URL whose discovery document
     tells them) the id token is verified, counts as `request.auth` in AuthorizationPolicies, and its claims can be
     passed on.
     """
@@ -100,8 +101,8 @@ class OidcLogin(Attached):
     paths: tuple[PathPattern, ...] = ()
     excluded_paths: tuple[PathPattern, ...] = ()
     issuer: NonEmpty
-    authorization_endpoint: Url
-    token_endpoint: Url
+    authorization_endpoint: Url | None = None
+    token_endpoint: Url | None = None
     end_session_endpoint: Url | None = None
     jwks_uri: Url | None = None
     jwks: KeySetText | None = None
@@ -128,8 +129,23 @@ class OidcLogin(Attached):
         """Where the keys are fetched; empty for own keys, and where nobody knows."""
         if self.jwks is not None:
             return ""
+        return self.jwks_uri or self._discovery_document
+
+    @property
+    def discovery_url(self) -> str:
+        """Where the endpoints are asked for that are not written; empty where all are."""
+        is_written = self.authorization_endpoint is not None and self.token_endpoint is not None
+        return "" if is_written else self._discovery_document
+
+    @property
+    def fetched_urls(self) -> tuple[str, ...]:
+        """What is to be fetched for this login."""
+        return tuple(dict.fromkeys(url for url in (self.keys_url, self.discovery_url) if url))
+
+    @property
+    def _discovery_document(self) -> str:
         is_url = self.issuer.startswith(("http://", "https://"))
-        return self.jwks_uri or (self.issuer.rstrip("/") + DISCOVERY if is_url else "")
+        return self.issuer.rstrip("/") + DISCOVERY if is_url else ""
 
     def id_tokens(self, header: str) -> JwtRule:
         """Return what id tokens, which are in a header of this name, have to be."""
@@ -178,5 +194,8 @@ class OidcLogin(Attached):
                 if _covers(path, getattr(self, name)):
                     yield Problem(f"must not cover {alias(name)}, which would do nothing", f"excludedPaths[{position}]")
         for name in ("authorization_endpoint", "token_endpoint"):
-            if urlsplit(getattr(self, name)).fragment:
+            written = getattr(self, name)
+            if written is None and not self._discovery_document:
+                yield Problem("must be set: the issuer is no URL whose discovery document would tell it", alias(name))
+            elif written is not None and urlsplit(written).fragment:
                 yield Problem("must be a URL without fragment", alias(name))

@@ -29,7 +29,7 @@ _EXTENSION_TYPE = "type.googleapis.com/envoy.extensions"
 def edge_bootstrap(directory: Path) -> Json:
     """How the Envoy in the host's network starts: with the way out, and no port open yet."""
     egress = _listener("egress", _pipe(directory / EGRESS_SOCKET), _filter_chain(_forward("outside")))
-    egress["listener_filters"] = [_extension("proxy_protocol", "filters.listener.proxy_protocol.v3.ProxyProtocol")]
+    egress["listener_filters"] = [_reads_proxy_header()]
     egress["filter_chains"].append(
         {
             "name": "host",
@@ -55,12 +55,7 @@ def node_bootstrap(directory: Path) -> Json:
     )
     egress["listener_filters"] = [_extension("original_dst", "filters.listener.original_dst.v3.OriginalDst")]
     towards_edge = _pipe_cluster("egress", directory / EGRESS_SOCKET)
-    towards_edge["transport_socket"] = _extension(
-        "upstream_proxy_protocol",
-        "transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
-        config={"version": "V2"},
-        transport_socket=_extension("raw_buffer", "transport_sockets.raw_buffer.v3.RawBuffer"),
-    )
+    towards_edge["transport_socket"] = _proxy_header()
     return _bootstrap(NODE, directory, [egress], [towards_edge])
 
 
@@ -68,17 +63,22 @@ def edge_resources(ports: Sequence[PublishedPort], directory: Path) -> dict[str,
     """The edge's files, name → content, in the order in which they are to be put in place."""
     return {
         "edge-clusters.json": _discovered(
-            _CLUSTER, (_pipe_cluster(port_name(each), _socket(directory, each)) for each in ports)
+            _CLUSTER, (_telling(each, _pipe_cluster(port_name(each), _socket(directory, each))) for each in ports)
         ),
         "edge-listeners.json": _discovered(_LISTENER, (_port_listener(each) for each in ports)),
     }
 
 
 def node_resources(ports: Sequence[PublishedPort], directory: Path) -> dict[str, Json]:
-    """The node proxy's files, name → content, in the order in which they are to be put in place."""
+    """The node proxy's files, name → content, in the order in which they are to be put in place.
+
+    Each cluster reads a file of its own: Envoy takes no endpoints from one that has those of others in it.
+    """
     return {
-        "node-endpoints.json": _discovered(_ENDPOINTS, (_endpoints(each) for each in ports)),
-        "node-clusters.json": _discovered(_CLUSTER, (_gateway_cluster(each, directory) for each in ports)),
+        **{_endpoints_file(each): _discovered(_ENDPOINTS, [_endpoints(each)]) for each in ports},
+        "node-clusters.json": _discovered(
+            _CLUSTER, (_telling(each, _gateway_cluster(each, directory)) for each in ports)
+        ),
         "node-listeners.json": _discovered(
             _LISTENER,
             (_socket_listener(each, directory) for each in ports),
@@ -126,16 +126,41 @@ def _port_listener(port: PublishedPort) -> Json:
 
 
 def _socket_listener(port: PublishedPort, directory: Path) -> Json:
-    return _listener(port_name(port), _pipe(_socket(directory, port)), _filter_chain(_forward(port_name(port))))
+    listener = _listener(port_name(port), _pipe(_socket(directory, port)), _filter_chain(_forward(port_name(port))))
+    if port.tells_client:
+        listener["listener_filters"] = [_reads_proxy_header()]
+    return listener
+
+
+def _telling(port: PublishedPort, cluster: Json) -> Json:
+    """Have a cluster pass the client's address on, where that is wanted."""
+    return {**cluster, "transport_socket": _proxy_header()} if port.tells_client else cluster
+
+
+def _proxy_header() -> Json:
+    return _extension(
+        "upstream_proxy_protocol",
+        "transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+        config={"version": "V2"},
+        transport_socket=_extension("raw_buffer", "transport_sockets.raw_buffer.v3.RawBuffer"),
+    )
+
+
+def _reads_proxy_header() -> Json:
+    return _extension("proxy_protocol", "filters.listener.proxy_protocol.v3.ProxyProtocol")
 
 
 def _gateway_cluster(port: PublishedPort, directory: Path) -> Json:
     return {
         "name": port_name(port),
         "type": "EDS",
-        "eds_cluster_config": {"eds_config": _watched(directory, "node-endpoints.json")},
+        "eds_cluster_config": {"eds_config": _watched(directory, _endpoints_file(port))},
         "connect_timeout": _CONNECT_TIMEOUT,
     }
+
+
+def _endpoints_file(port: PublishedPort) -> str:
+    return f"node-endpoints-{port_name(port)}.json"
 
 
 def _endpoints(port: PublishedPort) -> Json:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
@@ -36,6 +36,19 @@ _SPREAD_SECONDS: Final = 1.0
 """Within this time the holders renew when the authority is another, so that they do not all come at once."""
 _WARN_SHARE: Final = 0.25
 """When so much of its life is left, people are told that a certificate cannot be renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How the renewal of certificates goes: when the first one ends unless it is renewed, and what is in the way.
+
+    `failing` counts the holders whose last attempt failed, since `since`, for the reason `problem`.
+    """
+
+    first_expiry: datetime | None = None
+    failing: int = 0
+    problem: str = ""
+    since: datetime | None = None
 
 
 class SecretDoor(Protocol):
@@ -91,6 +104,18 @@ class Identities:
         """Say what each proxy has acknowledged."""
         return {name: door.proof for name, door in self._doors.items()}
 
+    def own_proofs(self) -> Mapping[str, Proof]:
+        """Say what they have who are no proxies."""
+        return {name: holder.proof for name, holder in self._holders.items() if name not in self._doors}
+
+    def outlook(self) -> Outlook:
+        """Say how renewal goes."""
+        ends = [holder.not_after for holder in self._holders.values() if holder.not_after is not None]
+        failing = [holder for holder in self._holders.values() if holder.problem]
+        since = [holder.failing_since for holder in failing if holder.failing_since is not None]
+        problem = failing[0].problem if failing else ""
+        return Outlook(min(ends, default=None), len(failing), problem, min(since, default=None))
+
     async def hold(self, name: str, describe: Describe) -> Credentials:
         """Get the first credentials of what is no workload; `follow` has them renewed. Raises as the authority."""
         return await self._take_up(name, describe).renew()
@@ -128,9 +153,15 @@ class Identities:
 
     def _take_up(self, name: str, describe: Describe) -> "_Holder":
         holder = self._holders[name] = _Holder(
-            name, describe, self._source, self._lifetime, self._clock, self._jitter, self._tell_once
+            name, describe, self._source, self._lifetime, self._clock, self._jitter, self._tell_once, self._recovered
         )
         return holder
+
+    def _recovered(self) -> None:
+        """Tell that certificates are renewed again, when nobody waits any more."""
+        if self._told and not self.outlook().failing:
+            self._told.clear()
+            self._tell("certificates are renewed again")
 
     def _tell_once(self, line: str) -> None:
         """Tell a problem that many holders may have at once."""
@@ -152,7 +183,11 @@ class _Holder:
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
         tell: Callable[[str], None],
+        recovered: Callable[[], None],
     ) -> None:
+        self.problem = ""
+        self.failing_since: datetime | None = None
+        self._recovered = recovered
         self._name = name
         self._describe = describe
         self._take: Take = _ignore
@@ -166,6 +201,17 @@ class _Holder:
         self._credentials: Credentials | None = None
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def proof(self) -> Proof:
+        """What it has now."""
+        has = self._credentials
+        return Proof() if has is None else Proof(has.bundle.digest, has.certificate.issued.signer)
+
+    @property
+    def not_after(self) -> datetime | None:
+        """When its certificate ends; None before it has one."""
+        return self._credentials.certificate.issued.not_after if self._credentials is not None else None
 
     @property
     def attested(self) -> Attested:
@@ -239,18 +285,24 @@ class _Holder:
             except LateenError as problem:
                 self._complain(problem)
             else:
+                if self.problem:
+                    self.problem, self.failing_since = "", None
+                    self._recovered()
                 return
             await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             retry_seconds = min(2 * retry_seconds, _LONGEST_RETRY_SECONDS)
             self._pass_on_bundle()
 
     def _complain(self, problem: LateenError) -> None:
-        """Say that there is no new certificate; loudly when there is none at all, or soon."""
+        """Say that there is no new certificate, and how long the one before still counts; again when that is short."""
         _log.warning("no new certificate for %s: %s", self._name, problem)
+        self.problem = str(problem)
+        self.failing_since = self.failing_since or self._clock()
         if self._credentials is None:
             self._tell(f"{self._name} has no certificate: {problem}")
             return
         issued = self._credentials.certificate.issued
+        self._tell(f"certificates cannot be renewed; nothing fails before the first of them expires: {problem}")
         if issued.not_after - self._clock() < _WARN_SHARE * (issued.not_after - issued.not_before):
             self._tell(f"certificates are about to expire and cannot be renewed: {problem}")
 

@@ -1,7 +1,9 @@
 """The certificate authority of a local mesh, and everything on this machine that it vouches for."""
 
+import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,6 +17,7 @@ from lateen.auth.authority import Authority
 from lateen.auth.credentials import Credentials
 from lateen.auth.issuer import Issuer
 from lateen.auth.ledger import Ledger
+from lateen.auth.minting import TokenMint
 from lateen.auth.plugged_in import plugged_in
 from lateen.auth.rotation import Rotation
 from lateen.auth.tokens import SharedSecret, SpentTokens, TokenVerifier
@@ -23,7 +26,7 @@ from lateen.errors import ConfigRejected
 from lateen.names import Identity
 from lateen.platforms.local.ca_files import CaFiles, read_authority_files
 from lateen.platforms.local.identities import Identities, SecretDoor, Take
-from lateen.platforms.local.mesh_identity import lifetime_of, trust_domain_of
+from lateen.platforms.local.mesh_identity import foreign_roots_of, lifetime_of, trust_domain_of
 from lateen.platforms.local.owner_files import OwnerFiles
 from lateen.platforms.local.token_secret import token_secret
 
@@ -55,9 +58,12 @@ class LocalTrust:
         self._lifetime = self._read(lifetime_of, None)
         files = CaFiles(run_directory / DIRECTORY)
         rotation = _resumed(files, self._read(trust_domain_of, TrustDomain()), given, tell)
+        rotation = replace(rotation, foreign=self._read(foreign_roots_of, ()))
         self.issuer = Issuer(rotation, files, Ledger(files), _now, x509.random_serial_number)
         self.identities = Identities(self.issuer, door, tell, lambda: self._lifetime)
-        self._believe(files)
+        secret = SharedSecret(token_secret(run_directory / DIRECTORY))
+        self.mint = TokenMint(secret, files, lambda: self.issuer.bundle.domain, _now, lambda: secrets.token_hex(8))
+        self._believe(files, secret)
 
     def take(self, mesh: MeshConfig) -> None:
         """Follow the mesh's settings: what they say differently, everybody gets a certificate for."""
@@ -65,8 +71,13 @@ class LocalTrust:
             return
         self._mesh = mesh
         self._lifetime = self._read(lifetime_of, self._lifetime)
-        self.issuer.trust(self._read(trust_domain_of, self.issuer.rotation.domain), ())
+        now = self.issuer.rotation
+        self.issuer.trust(self._read(trust_domain_of, now.domain), self._read(foreign_roots_of, now.foreign))
         self.identities.look_again()
+
+    def lifetime(self) -> timedelta | None:
+        """Say how long the mesh's settings let certificates live; None where the authority decides."""
+        return self._lifetime
 
     async def control_plane(self) -> Credentials:
         """Return what the control plane shows at its doors."""
@@ -82,9 +93,8 @@ class LocalTrust:
         files.take(await self.identities.hold(_OWNER, _owner))
         self.identities.follow(_OWNER, files.take)
 
-    def _believe(self, files: CaFiles) -> None:
-        secret = SharedSecret(token_secret(self._run_directory / DIRECTORY))
-        tokens = TokenAttestor(self.issuer.bundle.domain, TokenVerifier(secret), SpentTokens(files))
+    def _believe(self, files: CaFiles, secret: SharedSecret) -> None:
+        tokens = TokenAttestor(lambda: self.issuer.bundle.domain, TokenVerifier(secret), SpentTokens(files))
         by_certificate = CertificateAttestor(lambda: self.issuer.bundle)
         self.issuer.believe((LocalAttestor(self.identities.started), by_certificate, tokens))
 
