@@ -10,6 +10,8 @@ from answers import JASON, Answer, Stars
 from readings import Reading
 from steps import STARS, Fault, Split, Step
 
+from lateen.telemetry.readings import Reading as Metrics
+
 # A step has at most four shares with two ends each: one is found wrong by chance less than once in a million steps.
 _CHANCE_OF_EACH_END: Final = 1e-7
 _REVIEWS: Final = "reviews.default.svc.cluster.local"
@@ -26,13 +28,15 @@ class Problem(NamedTuple):
 class Evidence(NamedTuple):
     """What happened in a step: the answers while the change went live, those after it, and the Envoys' counts of these.
 
-    `is_ours` tells that nobody else used the mesh: then Envoys must have counted exactly what we have seen.
+    `is_ours` tells that nobody else used the mesh: then Envoys must have counted exactly what we have seen. `metrics`
+    are the mesh's before these answers, where a step needs them.
     """
 
     during_change: Sequence[Answer]
     answers: Sequence[Answer]
     counted: Reading
     is_ours: bool
+    metrics: Metrics | None = None
 
 
 def problems(step: Step, evidence: Evidence) -> tuple[Problem, ...]:

@@ -10,19 +10,23 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import readings
+import ways
 import yaml
 from access import Reply, Told
+from explained import Explained
+from limits import Hasty
 from readings import Instance, Reading
-from steps import BOOKINFO, DEMO, Call
+from steps import BOOKINFO, DEMO, Call, Hurry, Question
 
-from lateen.cli import meshes
+from lateen.cli import meshes, metrics
 from lateen.cli.client import ApiClient
 from lateen.errors import LateenError
+from lateen.telemetry.readings import Reading as Metrics
 
 # The command `lateen` of the Python that runs us.
 _LATEEN: Final = (sys.executable, "-m", "lateen")
@@ -36,6 +40,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.01
 _LOG_AGAIN_SECONDS: Final = 0.3
 _PORT: Final = 9080
 _NOT_RUNNING: Final = 3
+_T = TypeVar("_T")
 
 
 class TourFailed(Exception):
@@ -156,6 +161,25 @@ class Mesh:
             pass
         return reply
 
+    async def hurry(self, hurry: Hurry) -> list[Hasty]:
+        """Make calls where a workload is, as fast as they go; raises `TourFailed` where they cannot be made."""
+        argv = (sys.executable, str(DEMO / "hurry.py"), hurry.service, str(_PORT), hurry.path, str(hurry.calls))
+        return [Hasty(**answer) for answer in await self._told("exec", hurry.caller, "--", *argv)]
+
+    async def hurry_until_free(self, hurry: Hurry) -> list[Hasty]:
+        """Make these calls until no limit counts them, or the time is over; return the answers that came last."""
+        deadline = time.monotonic() + _LIVE_SECONDS
+        while True:
+            answers = await self.hurry(hurry)
+            if not any(one.limit for one in answers) or time.monotonic() > deadline:
+                return answers
+
+    async def explained(self, question: Question) -> Explained:
+        """What `lateen explain` tells."""
+        wanted = ("--from", question.caller, "--to", question.url, "--header", question.header)
+        told: Explained = await self._told("explain", *wanted, "-o", "json")
+        return told
+
     async def checked(self, caller: str, service: str, path: str = "/") -> Told:
         """What `lateen authz check` tells."""
         told: Told = await self._told("authz", "check", caller, service, "--path", path, "-o", "json")
@@ -191,6 +215,10 @@ class Mesh:
         """What all Envoys of the mesh have counted so far."""
         rows = (await self._ask("v1", "workloads"))["workloads"]
         return await readings.read(_instance(row) for row in rows if row["role"])
+
+    async def metrics(self) -> Metrics:
+        """The mesh's metrics at the moment, read as `lateen top` does; raises `TourFailed`."""
+        return await _answer(asyncio.to_thread(metrics.read, self._api, ways.FILTER))
 
     async def down(self) -> bool:
         """End it; whether nothing of it is left. What `lateen down` has to say about a failure is printed."""
@@ -234,10 +262,7 @@ class Mesh:
             raise TourFailed(f"{reference} did not become live", ended.output)
 
     async def _ask(self, *path: str, **query: object) -> Any:
-        try:
-            return await asyncio.to_thread(self._api.get, *path, timeout_seconds=_LIVE_SECONDS + 5, **query)
-        except LateenError as error:
-            raise TourFailed(f"the mesh does not answer: {error}") from None
+        return await _answer(asyncio.to_thread(self._api.get, *path, timeout_seconds=_LIVE_SECONDS + 5, **query))
 
 
 async def remove_leftovers(name: str) -> None:
@@ -283,6 +308,13 @@ def _told(violation: dict[str, Any]) -> str:
 
 def _instance(row: dict[str, Any]) -> Instance:
     return Instance(row["name"], row["app"], row["version"], row["role"] == "router", Path(row["admin_socket"]))
+
+
+async def _answer(asked: Awaitable[_T]) -> _T:
+    try:
+        return await asked
+    except LateenError as error:
+        raise TourFailed(f"the mesh does not answer: {error}") from None
 
 
 async def _lateen(*arguments: str, seconds: float) -> Ended:

@@ -2,26 +2,28 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from changes import Change
 from checks import Problem
-from readings import Row
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from steps import TOUR, Step
+from ways import Row, shown
 
 _REFRESHES_PER_SECOND = 4
 _STEP_WIDTH = 18
 _NAME_WIDTH = 10
-_BAR_WIDTH = 12
+_BAR_WIDTH = 10
+# Those of their stars.
+_COLOURS = {"v1": "white", "v2": "bright_black", "v3": "red"}
 # As requests travel; what is not named here comes last.
-_ORDER = ("istio-ingressgateway", "productpage", "details", "reviews", "ratings")
+_ORDER = ("productpage", "details", "reviews", "ratings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How the mesh does at the moment: its services, the requests through its gateway, and what it refused."""
+    """How the mesh does at the moment: who calls whom, the requests through its gateway, and what it refused."""
 
     rows: Sequence[Row] = ()
     sent: int = 0
@@ -204,9 +206,9 @@ def problem_lines(outcomes: Sequence[Outcome]) -> list[str]:
 def _drawn(board: _Board) -> RenderableType:
     parts: list[RenderableType] = []
     if board.url:
-        parts.append(Text.assemble(("Bookinfo on Lateen", "bold"), "   ", (board.url, "cyan underline"), "\n"))
+        parts.append(Text.assemble(("Bookinfo on Lateen", "bold"), "   ", (board.url, "cyan underline")))
         parts.append(_steps_in_a_line(board) if board.hints else _tour(board))
-        parts += [_services(board.numbers.rows), _clients(board.numbers)]
+        parts += [_live_table(board.numbers.rows), _clients(board.numbers)]
         parts += [Text(f"refused: {refusal}", "red") for refusal in board.numbers.refusals]
     if board.hints:
         parts += [Text(), _pairs(board.hints)]
@@ -273,31 +275,44 @@ def _pairs(lines: Sequence[tuple[str, Text | str]]) -> Table:
     return grid
 
 
-def _services(rows: Sequence[Row]) -> Table:
-    table = Table("service", "version", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("req/s", "success", "p50", "p99", "calls ✗/s"):
+def _live_table(rows: Sequence[Row]) -> Table:
+    """What `lateen top` shows of the last seconds, and how calls spread over versions."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("from", min_width=20, no_wrap=True)
+    table.add_column("to", min_width=11, no_wrap=True)
+    for title in ("req/s", "errors", "p50", "p99"):
         table.add_column(title, justify="right", min_width=6, no_wrap=True)
-    table.add_column("split", min_width=5 + _BAR_WIDTH, no_wrap=True)
+    table.add_column("mTLS", min_width=4, no_wrap=True)
+    table.add_column("versions", no_wrap=True, overflow="crop")
     for row in sorted(rows, key=_place):
         table.add_row(*_cells(row))
     return table
 
 
 def _place(row: Row) -> tuple[int, str, str]:
-    return (_ORDER.index(row.service) if row.service in _ORDER else len(_ORDER)), row.service, row.version
+    caller, service = shown(row.edge.source), shown(row.edge.destination)
+    return (_ORDER.index(service) if service in _ORDER else len(_ORDER)), service, caller
 
 
 def _cells(row: Row) -> tuple[str | Text, ...]:
-    is_failing = row.success is not None and row.success < 1
+    figures, mtls = row.edge.figures, row.edge.mtls
     return (
-        row.service,
-        row.version,
-        f"{row.requests_per_second:.1f}",
-        Text("" if row.success is None else f"{row.success:.1%}", "red" if is_failing else ""),
-        _milliseconds(row.median_ms),
-        _milliseconds(row.p99_ms),
-        Text(f"{row.failed_calls_per_second:.1f}" if row.failed_calls_per_second else "", "red"),
-        "" if row.share is None else Text(f"{row.share:4.0%} {'█' * round(row.share * _BAR_WIDTH)}", "cyan"),
+        shown(row.edge.source),
+        shown(row.edge.destination),
+        f"{figures.requests:.1f}",
+        Text(f"{figures.error_share:.1%}", "red" if figures.errors else ""),
+        _milliseconds(figures.p50),
+        _milliseconds(figures.p99),
+        Text(mtls, "green" if mtls == "yes" else "yellow"),
+        _versions(row.shares),
+    )
+
+
+def _versions(shares: Mapping[str, float]) -> Text:
+    """A short bar for each version, all together as long as one."""
+    return Text(" ").join(
+        Text.assemble((f"{version} ", "dim"), ("█" * max(1, round(share * _BAR_WIDTH)), _COLOURS.get(version, "cyan")))
+        for version, share in shares.items()
     )
 
 

@@ -14,12 +14,12 @@ from typing import Any, Final
 import mesh
 import screen
 from mesh import Folder, Mesh, TourFailed
-from readings import Window
 from rich.console import Console
 from screen import Numbers, Outcome, Screen
 from steps import TOUR
 from traffic import Traffic
 from walk import Walk
+from ways import Window
 
 from lateen.cli import meshes
 
@@ -132,7 +132,7 @@ async def _look(demo: Mesh, traffic: Traffic, shown: Screen) -> None:
     while True:
         # The control plane may be away for a moment, also because the user wants to see what happens then.
         with contextlib.suppress(TourFailed):
-            rows = window.add(await demo.reading())
+            rows = window.add(await demo.metrics())
             shown.update(Numbers(rows, traffic.sent, traffic.failed, await demo.refusals()))
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
@@ -142,9 +142,9 @@ def _hints(demo: Mesh, folder: Path) -> list[tuple[str, str]]:
     return [
         ("edit", f"{folder}/reviews.yaml   (mistakes are told here)"),
         ("look", f"{lateen} ps{name}"),
-        ("", f"{lateen} proxy-config{name} routes deploy/productpage-v1"),
+        ("", f"{lateen} top{name}"),
         ("ask", f"{lateen} exec{name} deploy/productpage-v1 -- curl -s reviews:9080/reviews/0"),
-        ("check", f"{lateen} authz check{name} deploy/productpage-v1 ratings"),
+        ("", f"{lateen} explain{name} --from productpage --to http://ratings:9080/"),
         (
             "break",
             f"kill -9 $(pgrep -f 'lateen.app --name {demo.name} ')   (the control plane; traffic goes on)",

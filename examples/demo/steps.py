@@ -45,12 +45,36 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurry:
+    """Calls made by hand from a workload, as fast as they go: so many pass, all others are refused with status 429."""
+
+    caller: str
+    service: str
+    path: str
+    calls: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `lateen explain` is asked: it must tell these shares of the versions, and this file as the reason."""
+
+    caller: str
+    url: str
+    header: str
+    shares: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One station. `file`, in the mesh's folder, becomes a copy of `source`; None: as it was at the start.
 
     `requests` is what a tour that nobody watches asks for; it is enough for the bounds of `checks`. `callers` are the
     services that must have an identity, with those that they call; `call` is made while the edit is live, and where
-    `is_taken_back`, once more when it is not any longer.
+    `is_taken_back`, once more when it is not any longer. So are the calls of `hurry`. `question` is
+    answered before traffic is counted. `ways`, from workloads to the services that they call, are those that the mesh's
+    metrics must tell, with the calls on each for one of our requests.
     """
 
     title: str
@@ -64,6 +88,9 @@ class Step:
     callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     call: Call | None = None
     is_taken_back: bool = False
+    hurry: Hurry | None = None
+    question: Question | None = None
+    ways: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 _EVERYBODY_V1: Final = (Split(EVERYBODY, {"v1": 1.0}),)
@@ -86,6 +113,7 @@ TOUR: Final = (
         file="reviews.yaml",
         source=DEMO / "routing" / "reviews-jason-v2-v3.yaml",
         requests=360,
+        question=Question("productpage", "http://reviews:9080/", "end-user:jason", "v2 50%, v3 50%", "reviews.yaml"),
     ),
     Step(
         "all v3",
@@ -112,6 +140,18 @@ TOUR: Final = (
     ),
     Step("faults removed", "red stars for everybody again", _EVERYBODY_V3, file="ratings.yaml"),
     Step(
+        "live table",
+        "the mesh's own metrics tell who calls whom, all by mutual TLS",
+        _EVERYBODY_V3,
+        # Every other request is for the page, which shows details, all others for the reviews alone.
+        ways={
+            ("istio-ingressgateway", "productpage"): 1.0,
+            ("productpage-v1", "details"): 0.5,
+            ("productpage-v1", "reviews"): 1.0,
+            ("reviews-v3", "ratings"): 1.0,
+        },
+    ),
+    Step(
         "identities",
         "all calls by accounts with mutual TLS, no plaintext",
         _EVERYBODY_V3,
@@ -130,6 +170,16 @@ TOUR: Final = (
         kind="AuthorizationPolicy",
         source=BOOKINFO / "security" / "authorization-policy-ratings-viewer.yaml",
         call=Call("deploy/productpage-v1", "ratings", "/ratings/0", 403, "ratings-viewer.yaml"),
+        is_taken_back=True,
+    ),
+    Step(
+        "rate limit",
+        "productpage reads ratings 3 times a minute, reviews at will",
+        _EVERYBODY_V3,
+        file="ratings-limit.yaml",
+        kind="RateLimit",
+        source=BOOKINFO / "limits" / "rate-limit-ratings.yaml",
+        hurry=Hurry("deploy/productpage-v1", "ratings", "/ratings/0", calls=10, passed=3),
         is_taken_back=True,
     ),
 )

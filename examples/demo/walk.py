@@ -10,15 +10,22 @@ from typing import Final
 import access
 import changes
 import checks
+import explained
+import limits
+import ways
 from access import Finding, Trial
 from checks import Evidence
 from mesh import Folder, Mesh
 from screen import Outcome, Screen
-from steps import TOUR, Call, Step
+from steps import TOUR, Call, Question, Step
 from traffic import Traffic
+
+from lateen.telemetry.readings import Interval
 
 _WATCHED_REQUESTS: Final = 360
 _SECONDS_TO_READ: Final = 3.0
+_COUNTED_SECONDS: Final = 3.0
+_LOOK_AGAIN_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,15 @@ class Walk:
         live_seconds = await self._edit(step)
         held = await self.mesh.identities() if step.call else {}
         found, trial = await asyncio.gather(self._identities(step, held), self._try(step.call))
+        found += await self._ask(step.question)
         evidence = await self._gather(step)
+        found += await self._follow(step, evidence)
         if step.call and trial:
             if step.is_taken_back:
                 self.folder.edit(step.file, None)
                 trial = trial._replace(later=await self.mesh.call_until(step.call, 200))
             found += access.refusal(step, step.call, trial, access.only(held.get(_app(step.call.caller), ())))
+        found += await self._hurry(step)
         return Outcome(
             step,
             " · ".join(part for part in (checks.observed(step, evidence.answers), found.observed) if part),
@@ -81,6 +91,32 @@ class Walk:
         logged = await self.mesh.last_denial(f"deploy/{call.service}-v1") if reply.status == 403 else None
         return Trial(reply, told, logged)
 
+    async def _hurry(self, step: Step) -> Finding:
+        """Make many calls at once, of which the Envoy of the callee lets a few through; without the file all."""
+        if not step.hurry:
+            return Finding()
+        found = limits.hurried(step.hurry, await self.mesh.hurry(step.hurry))
+        if step.is_taken_back:
+            self.folder.edit(step.file, None)
+            found += limits.freed(step.file, await self.mesh.hurry_until_free(step.hurry))
+        return found
+
+    async def _ask(self, question: Question | None) -> Finding:
+        """Have told in advance what becomes of a call, and why."""
+        return explained.explained(question, await self.mesh.explained(question)) if question else Finding()
+
+    async def _follow(self, step: Step, evidence: Evidence) -> Finding:
+        """Find out by the mesh's metrics where the counted requests went; a call is in them when it has ended."""
+        if evidence.metrics is None:
+            return Finding()
+        deadline = time.monotonic() + _COUNTED_SECONDS
+        while True:
+            over = Interval(evidence.metrics, await self.mesh.metrics())
+            found = ways.followed(step.ways, over, len(evidence.answers), is_ours=evidence.is_ours)
+            if not found.problems or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
     async def _edit(self, step: Step) -> float | None:
         """Edit the step's file; return how long it took until all proxies had it, None where nothing is edited."""
         if not step.file:
@@ -96,10 +132,10 @@ class Walk:
     async def _gather(self, step: Step) -> Evidence:
         """Count out requests between two looks at the Envoys' counts, with nothing else under way."""
         during_change = await self.traffic.rest()
-        before = await self.mesh.reading()
+        before, metrics = await self.mesh.reading(), await self.mesh.metrics() if step.ways else None
         answers = await self.traffic.ask(_WATCHED_REQUESTS if self.screen.is_watched else step.requests)
         after = await self.mesh.reading()
-        return Evidence(during_change, answers, after.since(before), is_ours=not self.screen.is_watched)
+        return Evidence(during_change, answers, after.since(before), not self.screen.is_watched, metrics)
 
 
 def _app(workload: str) -> str:
