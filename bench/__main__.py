@@ -1,6 +1,7 @@
 """`python -m bench`: measures what Lateen costs, and shows it in tables.
 
-    python -m bench [push] [dataplane] [startup] [memory] [security] [-o json] [--quick]
+    python -m bench [push] [dataplane] [startup] [memory] [security] [changes] [rate-limits]
+                    [mixer-checks] [telemetry] [explain] [mixer] [-o json] [--quick]
 
 Without names, all parts run, one after the other. `--quick` shows in seconds that everything can be measured; its
 figures mean little. Everything that is started is gone at the end, also on Ctrl-C.
@@ -16,17 +17,43 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from bench import dataplane, machine, memory, security, startup
+from bench import (
+    changes,
+    dataplane,
+    explain,
+    machine,
+    memory,
+    mixer,
+    mixer_checks,
+    rate_limits,
+    security,
+    startup,
+    telemetry,
+)
 
 PUSH: Final = "push"
-ON_A_MESH: Final[dict[str, Any]] = {"dataplane": dataplane, "startup": startup, "memory": memory, "security": security}
+ON_A_MESH: Final[dict[str, Any]] = {
+    "dataplane": dataplane,
+    "startup": startup,
+    "memory": memory,
+    "security": security,
+    "changes": changes,
+    "rate-limits": rate_limits,
+    "mixer-checks": mixer_checks,
+    "telemetry": telemetry,
+    "explain": explain,
+    "mixer": mixer,
+}
 _QUICK_PUSH: Final = ("--clients", "20", "--services", "50", "--events", "5")
 _WIDTH: Final = 140
 
 
 @click.command()
 @click.argument(
-    "parts", nargs=-1, type=click.Choice([PUSH, *ON_A_MESH]), metavar="[push|dataplane|startup|memory|security]…"
+    "parts",
+    nargs=-1,
+    type=click.Choice([PUSH, *ON_A_MESH]),
+    metavar="[push|dataplane|startup|memory|security|changes|rate-limits|telemetry|mixer]…",
 )
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--quick", is_flag=True, help="A few rounds, in seconds: whether it works, not how fast it is.")

@@ -21,7 +21,10 @@ spec:
 WRONG = {
     "selector: {matchLabels: {istio: ingressgateway}}|hosts: [a.example.com]": "spec: must have selector or targetRefs",
     "selector: {matchLabels: {istio: ingressgateway}}|targetRefs: [{kind: Service, name: cart}]": "must be a Gateway",
-    "tokenEndpoint: https://id.example.com/token|scopes: [openid]": "spec.tokenEndpoint",
+    "tokenEndpoint: https://id.example.com/token|tokenEndpoint: /token": "spec.tokenEndpoint",
+    "issuer: https://id.example.com\n  authorizationEndpoint: https://id.example.com/auth|issuer: shop-users": (
+        "spec.authorizationEndpoint: must be set: the issuer is no URL"
+    ),
     "clientId: shop|clientId: ''": "spec.clientId",
     "clientSecret: {name: shop-login}|clientSecret: s3cret": "spec.clientSecret",
     "clientId: shop|clientId: shop\n  scopes: [profile]": "spec.scopes: must contain openid",
@@ -46,6 +49,17 @@ def test_little_is_enough() -> None:
     assert (spec.redirect_path, spec.logout_path, spec.scopes) == ("/oauth2/callback", "/oauth2/logout", ("openid",))
     assert spec.client_secret.key == "client-secret"
     assert spec.keys_url == "https://id.example.com/.well-known/openid-configuration"
+    assert (spec.discovery_url, spec.fetched_urls) == ("", (spec.keys_url,))
+
+
+def test_a_url_as_issuer_tells_the_endpoints() -> None:
+    text = "".join(line for line in LOGIN.splitlines(keepends=True) if "Endpoint:" not in line)
+    (login,) = decode_yaml(text + "  jwksUri: https://id.example.com/keys\n").objects
+    assert isinstance(login.spec, OidcLogin)
+    assert login.spec.fetched_urls == (
+        "https://id.example.com/keys",
+        "https://id.example.com/.well-known/openid-configuration",
+    )
 
 
 @pytest.mark.parametrize(("change", "told"), WRONG.items())

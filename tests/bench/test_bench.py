@@ -69,6 +69,10 @@ def test_private_memory_is_a_part_of_what_is_resident() -> None:
     assert all(0 < each["private"] <= each["rss"] for each in found.values())
 
 
+def test_explaining_and_analyzing_are_measured() -> None:
+    assert all(second > 0 for each in measured("explain") for second in each["seconds"])
+
+
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_measurement_takes_its_mesh_down(which: signal.Signals) -> None:
     run = bench("memory")

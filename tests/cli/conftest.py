@@ -68,9 +68,9 @@ class running:
         assert descriptor is not None
         self._descriptor = descriptor
         self._thread.start()
-        signer = identity.authority()
-        identity.let_owner_in(self._directory, signer)
-        tls = DoorTls(identity.credentials(signer, identity.CONTROL_PLANE))
+        self.signer = identity.authority()
+        identity.let_owner_in(self._directory, self.signer)
+        tls = DoorTls(identity.credentials(self.signer, identity.CONTROL_PLANE))
         serving = api.serve(self._small.api(self._directory.name), self._directory / "api.sock", tls)
         self._runner = asyncio.run_coroutine_threadsafe(serving, self._loop).result(5)
 

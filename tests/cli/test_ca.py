@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lateen.auth import requests
 from lateen.auth.attestation import Evidence
 from lateen.auth.issuer import Issuer
+from lateen.auth.minting import TokenMint
 from lateen.auth.plugged_in import plugged_in
 from lateen.auth.rotation import Proof, Proofs, Stage
+from lateen.auth.tokens import SharedSecret, TokenVerifier
 from lateen.cli import ca
 from lateen.platforms.local.ca_files import read_authority_files
 from lateen.serving.api import Api
 from lateen.serving.ca_routes import CaRoutes
-from tests.auth.authorities import KEY, NOW, REVIEWS, issuer
+from tests.auth.authorities import KEY, NOW, REVIEWS, Clock, Memory, issuer
 from tests.cli.conftest import Machine, running
 from tests.serving.small_mesh import SmallMesh
+
+SECRET = SharedSecret(b"s" * 32)
 
 
 @dataclass
@@ -30,7 +36,13 @@ class TrustingMesh(SmallMesh):
     proof: Proof = field(default_factory=Proof)
 
     def api(self, name: str = "test", directory: str = "/run/lateen/test") -> Api:
-        routes = CaRoutes(self.issuer, self.proofs, lambda path: plugged_in(read_authority_files(path), NOW))
+        routes = CaRoutes(
+            self.issuer,
+            self.proofs,
+            lambda path: plugged_in(read_authority_files(path), NOW),
+            mint=TokenMint(SECRET, Memory(), lambda: "cluster.local", Clock(), lambda: "1"),
+            lifetime=lambda: timedelta(hours=1),
+        )
         return replace(super().api(name, directory), ca=routes)
 
     def proofs(self) -> Proofs:
@@ -60,7 +72,7 @@ def test_show_says_who_signs_and_whom_all_trust(machine: Machine, trusting: Trus
         "rotation",
     ]
     assert "CN=Lateen root 00000007,O=cluster.local, ECDSA P-256, until 2036-02-27 12:00:00Z" in result.stdout
-    assert "certificates  1 valid, 24h each by default" in result.stdout
+    assert "certificates  1 valid, 60m each" in result.stdout
     assert result.stdout.splitlines()[-1].endswith(fingerprint)
     assert machine.run_json("ca", "show", "-o", "json")["signer"]["fingerprint"] == fingerprint
 
@@ -154,3 +166,58 @@ def test_the_group_explains_itself(machine: Machine) -> None:
     result = machine.run("ca", "--help")
     assert result.exit_code == 0
     assert all(word in result.stdout for word in ("show", "issued", "rotate", "root-cert", "Exit codes"))
+
+
+def test_a_token_is_printed_alone_and_what_it_is_for_beside_it(machine: Machine, trusting: TrustingMesh) -> None:
+    result = machine.run("ca", "token", "cart-1", "-n", "shop", "--service-account", "cart", "--ttl", "1m")
+    assert result.exit_code == 0, result.output
+    claims = TokenVerifier(SECRET).verify(result.stdout.strip(), NOW)
+    assert (str(claims.identity), claims.workload) == ("spiffe://cluster.local/ns/shop/sa/cart", "cart-1")
+    assert claims.expires == NOW + timedelta(minutes=1)
+    assert result.stderr.splitlines()[0] == (
+        "for spiffe://cluster.local/ns/shop/sa/cart, workload cart-1, once, until 2026-03-01 12:01:00Z"
+    )
+    assert result.stdout.strip() not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ttl", "soon"), "--ttl soon is no duration"),
+        (("--ttl", "25h"), "a bootstrap token lives for more than nothing and at most 24h"),
+        (("-n", "No Such"), "is no identity"),
+    ],
+)
+def test_a_token_that_cannot_be(machine: Machine, trusting: TrustingMesh, options: tuple[str, str], said: str) -> None:
+    result = machine.run("ca", "token", "cart-1", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_waiting_tells_everything_that_is_lacking() -> None:
+    lacks = [
+        *({"proxy": f"a-{number}.default", "lack": "has no certificate"} for number in range(5)),
+        {"proxy": "b.default", "lack": "has not acknowledged the roots"},
+    ]
+    assert ca._waiting(lacks).splitlines() == [
+        "  a-0.default, a-1.default, a-2.default and 2 more: has no certificate",
+        "  b.default: has not acknowledged the roots",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("renewal", "said"),
+    [
+        (
+            {"first_expiry": 3600, "failing": 0, "problem": "", "since": None},
+            "in order; the first certificate expires in 60m unless it is renewed",
+        ),
+        (
+            {"first_expiry": 3600, "failing": 3, "problem": "no disk", "since": -60},
+            "3 certificates cannot be renewed for 60s: no disk; the first certificate expires in 60m, and nothing "
+            "fails before",
+        ),
+    ],
+)
+def test_how_renewal_goes(renewal: dict[str, Any], said: str) -> None:
+    assert ca._renewal(renewal, 0) == said

@@ -196,7 +196,8 @@ def test_validate_prints_every_fault_without_a_mesh(machine: Machine, yaml: Path
     assert result.exit_code == 2
     assert "reviews.yaml:6: VirtualService default/reviews: spec.host: unknown field" in result.stderr
     told = json.loads(machine.run("validate", "-o", "json", "reviews.yaml").stdout)
-    assert told["violations"][0].keys() == {"file", "line", "subject", "path", "message", "severity"}
+    assert told[0].keys() == {"code", "level", "message", "resource", "source"}
+    assert (told[0]["code"], told[0]["level"], told[0]["source"]) == ("IST0106", "Error", "reviews.yaml:6")
 
 
 def test_kinds_lists_the_table(machine: Machine) -> None:

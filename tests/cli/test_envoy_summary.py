@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lateen.auth import trust
 from lateen.cli import envoy_summary, proxy_config
 from lateen.cli.failures import BadInput
 from tests.auth.authorities import REVIEWS
@@ -143,6 +144,23 @@ def test_secrets_with_every_authority_that_is_believed() -> None:
     assert {row[4] for row in found[1:3]} == {f"{each.root.serial_number:x}" for each in (old, new)}
     assert [row[:4] for row in found[1:3]] == [("ROOTCA", "CA", "ACTIVE", "true")] * 2
     assert found[3] == ("kubernetes://shop", "", "WARMING", "false", "", "", "")
+
+
+def test_secrets_with_the_authorities_of_every_trust_domain() -> None:
+    ours, partners = authority(), authority("partner.example")
+    told = {
+        "trust_domains": [
+            {"name": domain, "trust_bundle": _inline(trust.certificate_pem(each.root))}
+            for domain, each in (("cluster.local", ours), ("partner.example", partners))
+        ]
+    }
+    context = {"custom_validator_config": {"name": "envoy.tls.cert_validator.spiffe", "typed_config": told}}
+    part = {
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        "dynamic_active_secrets": [{"name": "ROOTCA", "secret": {"validation_context": context}}],
+    }
+    found = [tuple(row) for row in envoy_summary.SECTIONS["secrets"].tell({"configs": [part]}, lambda _: True)]
+    assert [row[4] for row in found] == [f"{each.root.serial_number:x}" for each in (ours, partners)]
 
 
 def _inline(text: str) -> dict[str, str]:

@@ -13,8 +13,8 @@ from lateen.model.proxy import Role
 from lateen.names import outbound_cluster
 from lateen.plan import clusters
 from lateen.plan.planner import build_plan
+from lateen.plan.telemetry_types import LogFile
 from lateen.plan.types import (
-    AccessLog,
     Cluster,
     Discovery,
     Forward,
@@ -31,6 +31,7 @@ from lateen.plan.types import (
 )
 from tests.plan import worlds
 
+from .plans import logged
 from .running import HOST, Answer, ask, echo_server, free_port, http_server, running_envoy
 
 LOG_FORMAT = "%REQ(:path)% %RESPONSE_CODE_DETAILS% %DYNAMIC_METADATA(envoy.filters.http.rbac)%\n"
@@ -90,7 +91,7 @@ def guarded(
             gateway=listeners,
             guards=made.guards,
             paths=made.paths,
-            access_log=AccessLog(str(log), format=LOG_FORMAT),
+            telemetry=logged(LogFile(str(log), format=LOG_FORMAT)),
         )
         with running_envoy(whole, lambda host, port: (), place):
             yield Guarded(web, raw, made.guards.everywhere, log)

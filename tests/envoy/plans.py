@@ -8,8 +8,8 @@ from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.model.workload import Locality
 from lateen.names import BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
+from lateen.plan.telemetry_types import AccessLog, LogFile, Reports, Telemetry
 from lateen.plan.types import (
-    AccessLog,
     Balancing,
     Cluster,
     CorsRules,
@@ -60,6 +60,12 @@ def prefix(text: str) -> TextMatch:
 
 def regex(text: str) -> TextMatch:
     return TextMatch(MatchKind.REGEX, text)
+
+
+def logged(log: LogFile) -> Telemetry:
+    """Return the telemetry of a proxy that writes one log of all its calls."""
+    reports = Reports(logs=(AccessLog(log),))
+    return Telemetry(reports, reports)
 
 
 def to(*clusters: str) -> Forward:
@@ -164,7 +170,7 @@ SIDECAR = ProxyPlan(
     ),
     inbound_fallback=TcpChain((Target(INBOUND_PASSTHROUGH_CLUSTER),)),
     dns=(DnsRecord(REVIEWS, ("10.96.0.7",)), DnsRecord("reviews", ("10.96.0.7", "10.96.0.9"))),
-    access_log=AccessLog("/dev/stdout"),
+    telemetry=logged(LogFile("/dev/stdout")),
 )
 
 GATEWAY = ProxyPlan(
@@ -177,7 +183,7 @@ GATEWAY = ProxyPlan(
         GatewayListener("0.0.0.0", 8080, HttpChain("http.8080")),
         GatewayListener("0.0.0.0", 9000, TcpChain((Target(V1),))),
     ),
-    access_log=AccessLog("/dev/stdout", json=True),
+    telemetry=logged(LogFile("/dev/stdout", json=True)),
 )
 
 ENDPOINTS = (

@@ -148,6 +148,31 @@ class Chance:
             found.append(_document("RequestAuthentication", "tokens", spec))
         return found
 
+    def crowd(self, key_set: str, port: int) -> list[dict[str, Any]]:
+        """So many narrow rules of one action that they are told with fewer, and a policy of any action."""
+        action = self._random.choice(("ALLOW", "ALLOW", "DENY", "AUDIT"))
+        rules = [self.narrow_rule(port) for _ in range(self._random.randint(8, 24))]
+        halves = (rules[: len(rules) // 2], rules[len(rules) // 2 :])
+        crowd = [
+            _document("AuthorizationPolicy", f"c{number}", {"action": action, "rules": half})
+            for number, half in enumerate(halves)
+        ]
+        issuers = [self.issuer(issuer, key_set) for issuer in ISSUERS]
+        others = [self.policy("other", port)] if self._random.random() < 0.3 else []
+        return [*crowd, *others, _document("RequestAuthentication", "tokens", {"jwtRules": issuers})]
+
+    def narrow_rule(self, port: int) -> dict[str, Any]:
+        """A rule that asks for a caller and for what is called, so that some of many match and others do not."""
+        found: dict[str, Any] = {"from": [{"source": {"principals": [self._random.choice(IDENTITIES)]}}]}
+        if self._random.random() < 0.3:
+            found["from"] = [{"source": self._source()} for _ in range(2)]
+        found["to"] = [{"operation": {"paths": [self._pattern(self._random.choice(WORDS["paths"]), starts="/")]}}]
+        if self._random.random() < 0.3:
+            found["to"] = [{"operation": self._operation(port)}]
+        if self._random.random() < 0.3:
+            found["when"] = [self._condition(port)]
+        return found
+
     def issuer(self, issuer: str, key_set: str) -> dict[str, Any]:
         """One issuer, for any audience most of the time."""
         audiences = {"audiences": ["shop"]} if self._random.random() < 0.2 else {}

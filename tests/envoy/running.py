@@ -120,6 +120,13 @@ def http_server(name: str) -> Iterator[int]:
 
 
 @contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """An HTTP server of one's own; yields its port."""
+    with _serving(ThreadingHTTPServer((HOST, 0), handler)) as port:
+        yield port
+
+
+@contextmanager
 def greeting_server(greeting: bytes) -> Iterator[int]:
     """A TCP server that speaks first."""
 

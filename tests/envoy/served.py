@@ -16,7 +16,8 @@ from lateen.api.objects import ObjectKey
 from lateen.envoy.bootstrap import XDS_CLUSTER, bootstrap
 from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
-from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workload import Locality, Workload, WorkloadKey
+from lateen.platforms.local.patch_review import PatchReview
 from lateen.serving.xds import DiscoveryServer
 
 from .acceptance import envoy_path
@@ -24,7 +25,10 @@ from .running import HOST, free_ports, until
 
 T = TypeVar("T")
 NAMESPACE = "istio-system"
-GATEWAY = Workload(WorkloadKey(NAMESPACE, "gate"), HOST, {"istio": "ingressgateway"}, ready=True)
+PLACE = Locality("eu", "a")
+GATEWAY = Workload(
+    WorkloadKey(NAMESPACE, "gate"), HOST, {"istio": "ingressgateway", "team": "red"}, ready=True, locality=PLACE
+)
 SETTLED_WITHIN_SECONDS = 20
 
 
@@ -66,7 +70,9 @@ class Served:
 
     async def start(self) -> DiscoveryServer:
         """Let proxies in."""
-        self.loop = ControlLoop(Pushes())
+        review = PatchReview(str(envoy_path()))
+        self.loop = ControlLoop(Pushes(), reviewer=review)
+        review.follow(self.loop.reviewed)
         self.loop.report_workloads([GATEWAY])
         self.loop.push()
         server = DiscoveryServer(self.loop)
@@ -121,6 +127,8 @@ def _bootstrap(place: Path) -> dict[str, Any]:
         f"gate.{NAMESPACE}",
         xds_socket=str(place / "xds.sock"),
         sds_socket=str(place / "sds.sock"),
+        mixer_socket=str(place / "mixer.sock"),
+        traces_socket=str(place / "traces.sock"),
         admin_socket=str(place / "admin.sock"),
         socket_mark=None,
         admin_port=admin,

@@ -72,6 +72,11 @@ metadata: {{name: watch-raw}}
 spec: {{action: AUDIT, rules: [{{to: [{{operation: {{ports: ["{raw}"]}}}}]}}]}}
 ---
 apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: trial, annotations: {{istio.io/dry-run: "true"}}}}
+spec: {{action: DENY, rules: [{{to: [{{operation: {{paths: [/trial], ports: ["{web}"]}}}}]}}]}}
+---
+apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: {{name: tokens}}
 spec: {{jwtRules: [{{issuer: "https://issuer.example.com", jwks: '{jwks}'}}]}}
@@ -141,8 +146,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     web, raw, log = free_port(), free_port(), place / "audit.log"
     pair = authority.pair(
         x509.UniformResourceIdentifier(CLIENT),
+        x509.DNSName(str(PeerName("cart-v1", "cart", "v1", instance="cart-v1-7"))),
         x509.DNSName(instance_name("cart-v1-7", "default")),
-        x509.DNSName(str(PeerName("cart-v1", "cart", "v1"))),
     )
     jwks = json.dumps({"keys": [tokens.ec_key().public]})
     mesh = {"extension_providers": [{"name": "audit", "envoy_file_access_log": {"path": str(log)}}]}
@@ -215,6 +220,18 @@ def test_what_an_audit_rule_matches_is_recorded(watched: Watched) -> None:
                        reason="via_upstream", token_issuer="https://issuer.example.com", token_subject="jason")  # fmt: skip
     assert watched.records(1) == [expected]
     assert token.split(".")[2] not in watched.log.read_text()
+
+
+def test_what_a_policy_in_dry_run_would_refuse_is_recorded(watched: Watched) -> None:
+    assert watched.ask("/trial") == 200
+    told = {
+        "decision": "dry-run",
+        "policy": "default/trial",
+        "rule": "0",
+        "response_code": 200,
+        "reason": "via_upstream",
+    }
+    assert watched.records(1) == [request(watched, "/trial", **told)]
 
 
 def test_what_is_watched_and_denied_leaves_both(watched: Watched) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -90,10 +90,22 @@ class Seen:
 def test_reader_and_envoy_agree(part: int, tmp_path: Path) -> None:
     """Any disagreement is a defect of the one or the other."""
     chance, signer = Chance(SEED * 1_000_003 + part), Signer()
+    _agree(chance, signer, partial(chance.documents, signer.key_set), tmp_path)
+
+
+@pytest.mark.parametrize("part", range(-(-SETS // SETS_PER_ENVOY // 2)))
+def test_they_agree_about_many_rules(part: int, tmp_path: Path) -> None:
+    """Many rules are told with few, and screened; that must not change what they mean, nor which one is named."""
+    chance, signer = Chance(SEED * 1_000_003 + 500_000 + part), Signer()
+    _agree(chance, signer, partial(chance.crowd, signer.key_set), tmp_path)
+
+
+def _agree(chance: Chance, signer: Signer, drawn: Callable[[int], list[dict[str, Any]]], tmp_path: Path) -> None:
+    """Draw policies for each of many ports of one Envoy, every sixth not HTTP, and hold calls by chance against them."""
     authority = Authority()
+    tried = [_tried(drawn(port), port, number % 6 != 0) for number, port in enumerate(_ports(SETS_PER_ENVOY))]
     with ExitStack() as stack:
         echo = stack.enter_context(echo_server())
-        tried = [_tried(chance, signer, port, number % 6 != 0) for number, port in enumerate(_ports(SETS_PER_ENVOY))]
         plan = _plan(tried, echo)
         stack.enter_context(
             running_envoy(
@@ -192,8 +204,7 @@ class Clients:
                 yield spoken
 
 
-def _tried(chance: Chance, signer: Signer, port: int, is_http: bool) -> Tried:
-    documents = chance.documents(signer.key_set, port)
+def _tried(documents: list[dict[str, Any]], port: int, is_http: bool) -> Tried:
     return Tried(port, documents, guard_of(documents), is_http)
 
 
@@ -240,6 +251,15 @@ def _ports(count: int) -> list[int]:
 
 def listening(ports: list[int], place: Path, authority: Authority, config: dict[str, Any]) -> dict[str, Any]:
     """Have the inbound listener at all ports, as if connections to them had been captured, and tell what it does."""
+    for chain in inbound_at(ports, config)["filter_chains"]:
+        for step in chain["filters"]:
+            if "http_filters" in step["typed_config"]:
+                _tell(step["typed_config"])
+    return with_files(config, place, authority.workload("server"), authority.root)
+
+
+def inbound_at(ports: list[int], config: dict[str, Any]) -> dict[str, Any]:
+    """Have the inbound listener at all ports, and return it; no other listener is captured for."""
     inbound = next(one for one in config["static_resources"]["listeners"] if one["name"] == "virtualInbound")
     addresses = [{"socket_address": {"address": HOST, "port_value": port}} for port in ports]
     inbound["address"], *others = addresses
@@ -247,11 +267,7 @@ def listening(ports: list[int], place: Path, authority: Authority, config: dict[
     config["static_resources"]["listeners"] = [
         *(one for one in config["static_resources"]["listeners"] if one["name"] not in ("virtualOutbound", "dns")),
     ]
-    for chain in inbound["filter_chains"]:
-        for step in chain["filters"]:
-            if "http_filters" in step["typed_config"]:
-                _tell(step["typed_config"])
-    return with_files(config, place, authority.workload("server"), authority.root)
+    return inbound  # type: ignore[no-any-return]
 
 
 def _tell(manager: dict[str, Any]) -> None:

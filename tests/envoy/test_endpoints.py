@@ -17,7 +17,10 @@ def _endpoint(address: str, workload: str, weight: int = 1, health: str = "HEALT
 
 
 def test_endpoints_are_grouped_by_locality() -> None:
-    assert as_json(cluster_load_assignment("c", ENDPOINTS)) == {
+    made = as_json(cluster_load_assignment("c", ENDPOINTS))
+    for each in (one for group in made["endpoints"] for one in group["lb_endpoints"]):
+        del each["metadata"]["filter_metadata"]["lateen"]
+    assert made == {
         "cluster_name": "c",
         "endpoints": [
             {
@@ -36,6 +39,20 @@ def test_endpoints_are_grouped_by_locality() -> None:
                 "lb_endpoints": [_endpoint("10.244.0.6", "c;default;c;v2;Kubernetes")],
             },
         ],
+    }
+
+
+def test_metrics_find_whose_endpoint_it_is_part_by_part() -> None:
+    (made,) = as_json(cluster_load_assignment("c", ENDPOINTS[:1]))["endpoints"][0]["lb_endpoints"]
+    assert made["metadata"]["filter_metadata"]["lateen"] == {
+        "workload": "reviews-v1-abc",
+        "namespace": "default",
+        "service": "reviews",
+        "revision": "v1",
+        "app": "reviews",
+        "version": "v1",
+        "cluster": "Kubernetes",
+        "all": "reviews-v1-abc;reviews;v1;default;reviews;v1;Kubernetes",
     }
 
 

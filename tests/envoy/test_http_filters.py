@@ -6,14 +6,16 @@ from lateen.envoy.http_filters import order
 from lateen.envoy.side import Side
 from lateen.plan.types import NO_GUARD
 
-FAULT, CORS, ROUTER = "envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"
+FAULT, CORS, SESSION, NAMES, ROUTER = (
+    f"envoy.filters.http.{name}" for name in ("fault", "cors", "stateful_session", "dynamic_forward_proxy", "router")
+)
 
 
 @pytest.mark.parametrize(
     ("side", "chain"),
     [
-        (Side.OUTBOUND, [(FAULT, True), (CORS, True), (ROUTER, False)]),
-        (Side.GATEWAY, [(FAULT, True), (CORS, True), (ROUTER, False)]),
+        (Side.OUTBOUND, [(FAULT, True), (CORS, True), (SESSION, True), (NAMES, True), (ROUTER, False)]),
+        (Side.GATEWAY, [(FAULT, True), (CORS, True), (SESSION, True), (NAMES, True), (ROUTER, False)]),
         (Side.INBOUND, [(ROUTER, False)]),
     ],
 )

@@ -11,12 +11,12 @@ from lateen.envoy.dns import dns_table
 from lateen.envoy.listener_filters import HTTP_PROTOCOLS
 from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS
 from lateen.model.peers import PeerMode
-from lateen.plan.types import AccessLog, Chain, DnsRecord, InboundPort, MeshTrust, OutboundListener, SniffedChain
+from lateen.plan.telemetry_types import SILENT
+from lateen.plan.types import Chain, DnsRecord, InboundPort, MeshTrust, OutboundListener, SniffedChain
 
 from .acceptance import HCM, as_json
 from .plans import GATEWAY, PASSTHROUGH, SIDECAR
 
-SILENT = AccessLog()
 DISABLE, PERMISSIVE, STRICT = PeerMode
 INBOUND_HTTP, INBOUND_TCP, INBOUND_SNIFFED = (port.chain for port in SIDECAR.inbound[:3])
 HTTP, TCP, SNIFFED = SIDECAR.outbound

@@ -15,8 +15,8 @@ from lateen.model.endpoint import Endpoint
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.names import outbound_cluster
+from lateen.plan.telemetry_types import LogFile
 from lateen.plan.types import (
-    AccessLog,
     Cluster,
     CorsRules,
     Discovery,
@@ -41,7 +41,7 @@ from lateen.plan.types import (
     VirtualHost,
 )
 
-from .plans import ANY, exact, prefix, regex
+from .plans import ANY, exact, logged, prefix, regex
 from .running import HOST, RunningEnvoy, ask, free_port, greeting_server, http_server, running_envoy, split
 
 pytestmark = pytest.mark.live
@@ -94,7 +94,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningE
             clusters=tuple(_subset(name) for name in ("v1", "v2", "dead")),
             route_tables=(RouteTable(f"http.{port}", (VirtualHost("*:80", ("*",), ROUTES),)),),
             gateway=(GatewayListener(HOST, port, HttpChain(f"http.{port}")),),
-            access_log=AccessLog("/dev/stdout"),
+            telemetry=logged(LogFile("/dev/stdout")),
         )
         with running_envoy(plan, lambda host, port: known, tmp_path_factory.mktemp("gateway")) as envoy:
             yield envoy, port

@@ -21,8 +21,8 @@ from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
+from lateen.plan.telemetry_types import LogFile
 from lateen.plan.types import (
-    AccessLog,
     Chain,
     Cluster,
     Discovery,
@@ -44,6 +44,7 @@ from lateen.plan.types import (
 
 from .identities import Authority, Pair, client_context, with_files, written
 from .plans import ANY
+from .plans import logged as logging_to
 from .running import HOST, ask, echo_server, free_port, free_ports, greeting_server, http_server, running_envoy
 
 pytestmark = pytest.mark.live
@@ -411,5 +412,5 @@ def _calling(port: int, cluster: Cluster, log: Path) -> ProxyPlan:
         clusters=(cluster,),
         route_tables=(),
         gateway=(listener,),
-        access_log=AccessLog(str(log), format=line),
+        telemetry=logging_to(LogFile(str(log), format=line)),
     )

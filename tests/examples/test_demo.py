@@ -23,18 +23,28 @@ import access
 import answers
 import changes
 import checks
+import explained
+import limits
 import mesh
 import readings
 import screen
 import show
 import steps
+import ways
 from access import Finding, Reply, Trial
 from answers import JASON, OTHERS, Answer
 from checks import Evidence
-from readings import Bin, Counts, Instance, Reading, Row, Window
+from readings import Counts, Instance, Reading
 from screen import LiveScreen, Outcome
 from steps import TOUR, Step
 from traffic import CYCLE, Traffic
+from ways import Row, Window
+
+from lateen.telemetry.exposition import Sample
+from lateen.telemetry.readings import Interval
+from lateen.telemetry.readings import Reading as Metrics
+from lateen.telemetry.readings import of_samples as metrics_of
+from lateen.telemetry.traffic import Edge, Figures
 
 HOST = "reviews.default.svc.cluster.local"
 STEPS = {step.title: step for step in TOUR}
@@ -54,7 +64,7 @@ def some(count: int, version: str, stars: answers.Stars, user: str = OTHERS, sec
 
 def counted(failed_calls: int = 0, **versions: int) -> Reading:
     sent = readings.Counter({(HOST, version): count for version, count in versions.items()})
-    return Reading(1.0, {instance("productpage"): Counts(sent=sent, failed_calls=failed_calls)})
+    return Reading({instance("productpage"): Counts(sent=sent, failed_calls=failed_calls)})
 
 
 def found_wrong(step: str, found: list[Answer], reading: Reading, *, is_ours: bool = True) -> list[str]:
@@ -277,64 +287,130 @@ async def test_a_call_by_hand_prints_what_came_of_it(url: str) -> None:
     assert (await called(1)).status == 0 and "refused" in (await called(1)).said
 
 
-def statistics(own: str = "inbound|9080||") -> dict[str, Any]:
+def statistics() -> dict[str, Any]:
     counters = {
-        f"cluster.{own};.upstream_rq_total": 10,
-        f"cluster.{own};.upstream_rq_5xx": 1,
         f"cluster.outbound|9080|v2|{HOST};.upstream_rq_total": 7,
         "http.outbound_0.0.0.0_9080;.downstream_rq_5xx": 3,
     }
-    bins = [{"lower_bound": 0, "width": 0, "count": 5}, {"lower_bound": 10, "width": 10, "count": 5}]
-    histogram = {"name": f"cluster.{own};.upstream_rq_time", "totals": bins}
-    other = {"name": f"cluster.outbound|9080|v2|{HOST};.upstream_rq_time", "totals": bins}
-    return {
-        "stats": [
-            *({"name": name, "value": value} for name, value in counters.items()),
-            {"histograms": {"details": [histogram, other] if own.startswith("inbound") else [histogram]}},
-        ]
-    }
+    return {"stats": [*({"name": name, "value": value} for name, value in counters.items()), {"histograms": {}}]}
 
 
-def test_a_sidecar_counts_what_it_lets_in_and_what_its_application_sends() -> None:
+def test_a_sidecar_counts_what_its_application_sends() -> None:
     found = readings.parse(statistics(), is_gateway=False)
-    assert (found.requests, found.failures, found.failed_calls) == (10, 1, 3)
-    assert found.durations == {Bin(0, 0): 5, Bin(10, 10): 5}
-    assert found.sent == {(HOST, "v2"): 7}
+    assert (found.sent, found.failed_calls) == ({(HOST, "v2"): 7}, 3)
 
 
-def test_a_gateway_counts_what_it_sends_on() -> None:
-    found = readings.parse(statistics("outbound|9080||productpage.default.svc.cluster.local"), is_gateway=True)
-    assert (found.requests, found.failures, found.failed_calls) == (17, 1, 0)
-
-
-def test_quantiles_lie_in_the_right_bin() -> None:
-    durations = {Bin(0, 0): 50, Bin(10, 10): 49, Bin(400, 10): 1}
-    assert readings.quantile(durations, 0.5) == 0
-    assert readings.quantile(durations, 0.99) == 20
-    assert readings.quantile(durations, 1.0) == 410
-    assert readings.quantile({}, 0.5) is None
-
-
-def test_rows_tell_what_happened_in_the_window_only() -> None:
-    one, two = instance("reviews", "v1"), instance("reviews", "v2")
-    before = {one: Counts(requests=100, failures=50), two: Counts(requests=100)}
-    after = {one: Counts(requests=130, failures=53), two: Counts(requests=110)}
-    window = Window(5.0)
-    assert window.add(Reading(0.0, {one: Counts(), two: Counts()})) == ()
-    window.add(Reading(10.0, before))
-    rows = window.add(Reading(15.0, after))
-    assert [(row.version, row.requests_per_second, row.share) for row in rows] == [("v1", 6.0, 0.75), ("v2", 2.0, 0.25)]
-    assert rows[0].success == pytest.approx(0.9)
+def test_what_a_gateway_answers_is_no_applications_call() -> None:
+    assert readings.parse(statistics(), is_gateway=True).failed_calls == 0
 
 
 def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
-    assert Counts(requests=3).since(Counts(requests=100)).requests == 3
+    before, after = (Counts(sent=readings.Counter({(HOST, "v1"): count})) for count in (100, 3))
+    assert after.since(before).sent.total() == 3
+
+
+WAYS = {("productpage-v1", "details"): 0.5, ("productpage-v1", "reviews"): 1.0}
+
+
+def metered(at: float, *counts: tuple[str, str, str, int], tls: str = "mutual_tls", code: str = "200") -> Metrics:
+    """The mesh's metrics: callers, services, versions and calls until now."""
+    return metrics_of(at, (each for count in counts for each in samples(*count, tls, code)))
+
+
+def samples(caller: str, service: str, version: str, calls: int, tls: str, code: str) -> Iterable[Sample]:
+    way = {"source_workload": caller, "destination_service_name": service, "destination_version": version}
+    for reporter, policy in (("source", "unknown"), ("destination", tls)):
+        labels = {**way, "reporter": reporter, "connection_security_policy": policy, "response_code": code}
+        yield Sample("istio_requests_total", tuple(sorted(labels.items())), calls)
+
+
+def judged(*counts: tuple[str, str, str, int], is_ours: bool = True, **kind: str) -> Finding:
+    before = metered(0.0, *((caller, service, version, 100) for caller, service, version, _ in counts), **kind)
+    after = metered(
+        2.0, *((caller, service, version, 100 + calls) for caller, service, version, calls in counts), **kind
+    )
+    return ways.followed(WAYS, Interval(before, after), 60, is_ours=is_ours)
+
+
+def test_the_mesh_is_to_tell_as_many_calls_each_way_as_were_made() -> None:
+    details, reviews = ("productpage-v1", "details", "v1", 30), ("productpage-v1", "reviews", "v3", 60)
+    found = judged(details, reviews)
+    assert (found.problems, found.observed) == ((), "2 ways, 2 by mutual TLS")
+    assert found.facts == ("productpage-v1 calls details: 15/s", "productpage-v1 calls reviews: 30/s")
+    more = ("productpage-v1", "reviews", "v3", 61)
+    assert len(judged(details, more).problems) == 1 and judged(details, more, is_ours=False).problems == ()
+    assert len(judged(details).problems) == 1
+    assert len(judged(details, reviews, ("stranger", "ratings", "v1", 1)).problems) == 1
+    assert len(judged(details, reviews, tls="none").problems) == 2
+    assert len(judged(details, reviews, code="503").problems) == 2
+
+
+def test_the_live_table_tells_what_happened_in_the_window_only() -> None:
+    def at(seconds: float, first: int, second: int) -> Metrics:
+        ends = (("productpage-v1", "reviews", "v1", first), ("productpage-v1", "reviews", "v2", second))
+        return metered(seconds, *ends)
+
+    window = Window(5.0)
+    assert window.add(at(0.0, 0, 0)) == ()
+    window.add(at(10.0, 100, 100))
+    (row,) = window.add(at(15.0, 130, 110))
+    assert row.edge.figures.requests == 8.0 and row.shares == {"v1": 0.75, "v2": 0.25}
+
+
+def explanation(at: str, first: float = 50.0) -> dict[str, Any]:
+    place = {"object": "VirtualService default/reviews", "path": "spec.http[0]", "at": f"/tmp/x/{at}:10"}
+    split = [{"subset": "v2", "percent": first}, {"subset": "v3", "percent": 100 - first}]
+    return {"route": {"place": place, "matched": "header end-user exact jason"}, "split": split}
+
+
+def test_what_is_explained_is_compared_with_the_promise() -> None:
+    question = STEPS["50/50 for jason"].question
+    assert question is not None
+    found = explained.explained(question, explanation("reviews.yaml"))
+    assert (found.problems, found.facts[1]) == ((), "because of reviews.yaml:10, header end-user exact jason")
+    assert len(explained.explained(question, explanation("other.yaml")).problems) == 1
+    assert len(explained.explained(question, explanation("reviews.yaml", 40.0)).problems) == 1
+    assert len(explained.explained(question, {"route": None, "split": []}).problems) == 1
 
 
 def test_an_edit_is_shown_in_two_lines() -> None:
     before = "# v1\nroute:\n- destination:\n    subset: v1\n"
     after = "# v2\nroute:\n- destination:\n    subset: v2\n  weight: 10\n"
     assert changes.change("reviews.yaml", before, after) == ("reviews.yaml", "subset: v1", "subset: v2 weight: 10")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "retry_after", "wrong"),
+    [
+        ([200] * 3 + [429] * 7, "20", []),
+        ([200] * 10, "20", [("3 x 200, 7 x 429", "10 x 200")]),
+        ([200] * 3 + [429] * 6 + [503], "20", [("3 x 200, 7 x 429", "3 x 200, 6 x 429, 1 x 503")]),
+        ([200] * 3 + [429] * 7, "", [("who is refused is told when to come back", ", , , , , , ")]),
+    ],
+)
+def test_of_a_caller_in_a_hurry_as_many_calls_pass_as_promised(
+    statuses: list[int], retry_after: str, wrong: list[tuple[str, str]]
+) -> None:
+    hurry = STEPS["rate limit"].hurry
+    assert hurry is not None
+    found = limits.hurried(hurry, [limits.Hasty(status, "3", retry_after) for status in statuses])
+    assert [tuple(problem) for problem in found.problems] == wrong
+    assert found.facts[0].startswith("productpage-v1 calls ratings 10 times: ")
+
+
+def test_without_the_limit_all_calls_are_to_pass() -> None:
+    passed, refused = limits.Hasty(200, "", ""), limits.Hasty(429, "3", "20")
+    found = limits.freed("ratings-limit.yaml", [passed] * 10)
+    assert found == Finding(("ratings-limit.yaml removed: 10 x 200",), "10 x 200 without it", ())
+    assert len(limits.freed("ratings-limit.yaml", [passed] * 9 + [refused]).problems) == 1
+
+
+def test_an_answer_by_the_rules_before_does_not_count() -> None:
+    hurry = STEPS["rate limit"].hurry
+    assert hurry is not None
+    before, passed, refused = limits.Hasty(200, "", ""), limits.Hasty(200, "3", ""), limits.Hasty(429, "3", "20")
+    assert limits.hurried(hurry, [before, *[passed] * 3, *[refused] * 6]).problems == ()
+    assert limits.hurried(hurry, [before] * 2 + [passed] * 3 + [refused] * 5).problems != ()
 
 
 @pytest.mark.parametrize("step", [step for step in TOUR if step.source], ids=lambda step: step.title)
@@ -490,22 +566,25 @@ def a_full_board() -> LiveScreen:
     board.say("up")
     board.leave(outcome(TOUR[0]))
     board.enter(TOUR[1], changes.change("reviews.yaml", "a: 1\n", "b: 2\n" * 40))
-    services = [("istio-ingressgateway", ""), ("productpage", "v1"), ("details", "v1"), ("ratings", "v1")]
-    services += [("reviews", version) for version in ("v1", "v2", "v3")]
-    rows = [Row(service, version, 40.0, 1.0, 0.5, 12.0, 0.5, 1.5) for service, version in services]
+    ends = [("istio-ingressgateway", "productpage"), ("productpage-v1", "details"), ("productpage-v1", "reviews")]
+    ends += [(f"reviews-{version}", "ratings") for version in ("v1", "v2", "v3")]
+    figures = Figures(40.0, 1.5, 0.5, 12.0, 120.0)
+    shares = {"v1": 0.5, "v2": 0.2, "v3": 0.3}
+    rows = [Row(Edge((caller, "default"), (service, "default"), figures, "yes"), shares) for caller, service in ends]
     board.update(screen.Numbers(rows, 1000, 0))
     return board
 
 
-@pytest.mark.parametrize("width", [90, 120, 200])
+@pytest.mark.parametrize("width", [80, 120, 200])
 def test_the_board_fits_into_a_small_terminal(width: int) -> None:
     lines = drawn(a_full_board(), width)
     assert len(lines) <= 24 and max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "http://localhost:8080/productpage" in text and "- a: 1" in text and "✓ all v1" in text
+    assert "istio-ingressgateway productpage" in text and "120 ms yes" in text
 
 
-@pytest.mark.parametrize("title", ["identities", "policy denies"])
+@pytest.mark.parametrize("title", ["live table", "identities", "policy denies", "rate limit"])
 def test_the_board_shows_what_was_found_out_and_still_fits(title: str) -> None:
     board, step = a_full_board(), STEPS[title]
     facts = tuple(f"spiffe://cluster.local/ns/default/sa/a-long-name-{number} calls some others" for number in range(5))
@@ -518,7 +597,7 @@ def test_the_board_shows_what_was_found_out_and_still_fits(title: str) -> None:
 
 
 def test_without_a_terminal_facts_are_below_their_step(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.PlainScreen().leave(Outcome(TOUR[-1], "", (), 60, 0.05, ("one", "two")))
+    screen.PlainScreen().leave(Outcome(STEPS["policy denies"], "", (), 60, 0.05, ("one", "two")))
     assert capsys.readouterr().out == "✓ policy denies\n    one\n    two\n"
 
 

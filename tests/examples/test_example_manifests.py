@@ -9,12 +9,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from lateen.api.decode import decode_yaml
 from lateen.cli.authz import command
 
 from .conftest import EXAMPLES
 
 ROUTING = EXAMPLES / "bookinfo" / "routing"
 SECURITY = EXAMPLES / "bookinfo" / "security"
+LIMITS = EXAMPLES / "bookinfo" / "limits"
 
 
 def documents(*paths: Path) -> list[dict[str, Any]]:
@@ -134,6 +136,17 @@ def test_policies_decode_and_let_the_page_come_and_nobody_else() -> None:
         for service in ("productpage", "details", "reviews", "ratings"):
             assert outcome(caller, service) == ("allow" if (caller, service) in allowed else "deny")
     assert outcome("outside", "ratings") == "refused"
+
+
+def test_limits_decode_and_are_for_services_and_accounts_that_exist() -> None:
+    objects = documents(*top_level("bookinfo"))
+    accounts = {f"cluster.local/ns/default/sa/{name}" for name in named(objects, "ServiceAccount")}
+    files = sorted(LIMITS.glob("*.yaml"))
+    assert [violation for path in files for violation in decode_yaml(path.read_text(), path.name).violations] == []
+    for item in documents(*files):
+        assert item["spec"]["selector"]["matchLabels"]["app"] in named(objects, "Service")
+        overrides = [each for limit in item["spec"]["limits"] for each in limit.get("overrides", ())]
+        assert {each["values"]["source.principal"] for each in overrides} <= accounts
 
 
 def test_weights_of_a_route_sum_to_a_hundred() -> None:

@@ -20,7 +20,9 @@ from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.api.mesh.settings import mesh_config
 from lateen.envoy.cache import ResourceCache
+from lateen.envoy.patches import patching
 from lateen.envoy.resources import resource_set
+from lateen.mixer.compile import RuleSets, with_mixer
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy, Role
 from lateen.model.registry import PortKey
@@ -56,13 +58,15 @@ class Case:
     @cached_property
     def resources(self) -> ResourceSet:
         """All resources of the proxy."""
-        return resource_set(self.plan, self._endpoints, ResourceCache())
+        made = resource_set(self.plan, self._endpoints, ResourceCache())
+        return patching.patched(made, self.plan.role, self.plan.patches).resources if self.plan.patches else made
 
     @cached_property
     def plan(self) -> ProxyPlan:
         """The proxy's plan."""
         views = Views(self._snapshot)
-        return build_plan(views.view_for(views.class_of(self._proxy)))
+        view = views.view_for(views.class_of(self._proxy))
+        return with_mixer(build_plan(view), view, RuleSets())
 
     @cached_property
     def _snapshot(self) -> Snapshot:

@@ -8,23 +8,28 @@ there, a field that is usual but missing is null.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 
+from lateen.envoy import stats_logs
 from lateen.envoy.audit_logs import RECORD
 from lateen.envoy.clusters import cluster
 from lateen.envoy.filter_chains import Setting, filter_chain
 from lateen.envoy.listener_filters import HTTP_PROTOCOLS
 from lateen.envoy.routes import route, route_table, virtual_host
 from lateen.envoy.side import Side
+from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS
-from lateen.plan import audit
+from lateen.names import OWN_METADATA, peer_state
+from lateen.plan import audit, tracing
 from lateen.plan.defaults import SAFE_RETRY
+from lateen.plan.telemetry_types import STANDARD_METRICS, Measure, Reports
 from lateen.plan.types import (
-    AccessLog,
     Cluster,
     Discovery,
     Forward,
@@ -45,6 +50,8 @@ _PROTOCOLS: Final = {
     MESH_TCP_PROTOCOLS: "mesh tcp",
     (*MESH_TCP_PROTOCOLS, *MESH_HTTP_PROTOCOLS): "mesh",
 }
+_REQUESTS: Final = Measure.REQUESTS.value
+_OF_MUTUAL_TLS: Final = ("upstream_connect_mode", "max_early_data_bytes")
 _ONE_OF: Final = ("cluster", "rds", "route_config", "prefix")
 _PLAIN_ROUTE: Final = Route(RequestMatch(), Forward((Target("x"),), retry=SAFE_RETRY))
 
@@ -89,7 +96,7 @@ def _only(name: str, said: Json) -> Json:
 def _listener(said: Json) -> Json:
     seen: dict[str, str] = {}
     for chain in (*said.get("filter_chains", ()), said.get("default_filter_chain", {})):
-        chain["filters"] = [_filter(step) for step in chain.get("filters", ())]
+        chain["filters"] = [_filter(step) for step in chain.get("filters", ()) if not _is_about_peers(step)]
         first = seen.setdefault(str(chain["filters"]), chain.get("name", ""))
         if first != chain.get("name", ""):
             chain["filters"] = f"as in {first}"
@@ -104,16 +111,80 @@ def _listener(said: Json) -> Json:
 def _filter(said: Json) -> Json | str:
     config = said["typed_config"]
     _shorten_records(config)
+    if said["name"].endswith(("http_connection_manager", "tcp_proxy")):
+        _shorten_metrics(config)
     name = said["name"].rpartition(".")[2]
     if name == "http_connection_manager":
         config = min((_less(config, usual) for usual in _usual_managers()), key=lambda rest: len(str(rest)))
+        if "http_filters" in config:
+            config["http_filters"] = [step for step in config["http_filters"] if not _is_idle(step)]
         if "rds" in config:
             config["rds"] = config["rds"]["route_config_name"]
         if "route_config" in config:
             config["route_config"] = _table(config["route_config"])
+    if name == "tcp_proxy":
+        config = {key: value for key, value in config.items() if key not in _OF_MUTUAL_TLS}
     if name == "tcp_proxy" and config == {"stat_prefix": config["stat_prefix"], "cluster": config["stat_prefix"]}:
         return f"tcp_proxy to {config['cluster']}"
     return {name: config}
+
+
+def _is_idle(said: Json) -> bool:
+    """Tell whether a filter is in every chain and does nothing that a case could be about."""
+    return bool(said.get("disabled"))
+
+
+def _is_about_peers(said: Json) -> bool:
+    values = said["typed_config"].get("on_new_connection", [{}])
+    return str(values[0].get("object_key")).startswith(peer_state(""))
+
+
+def _shorten_metrics(config: Json) -> None:
+    """Leave out the standard metrics; of others, write which they are and what their labels have otherwise."""
+    logs = config.pop("access_log", [])
+    made = [log for log in logs if log["name"] == stats_logs.NAME]
+    config["access_log"] = [_log(log) for log in logs if log not in made]
+    usual = _usual_metrics()
+    said = [_metric(stat, usual) for log in made for stat in _stats(log)] if made else ["none"]
+    config["metrics"] = list(dict.fromkeys(one for one in said if one))
+    if made:
+        config.pop("access_log_options", None)
+    config.update({name: value for name in ("access_log", "metrics") if (value := config.pop(name))})
+
+
+def _log(said: Json) -> Json:
+    """Write a log by the last part of its name; that it is told of ends only is usual."""
+    filters = said["filter"].get("and_filter", {}).get("filters", [])
+    cel = [one["extension_filter"]["typed_config"]["expression"] for one in filters if "extension_filter" in one]
+    return {said["name"].rpartition(".")[2]: said["typed_config"], **({"when": cel[0]} if cel else {})}
+
+
+def _stats(log: Json) -> list[Json]:
+    config = log["typed_config"]
+    return [one["stat"] for kind in ("counters", "histograms") for one in config.get(kind, ())]
+
+
+@cache
+def _usual_metrics() -> tuple[Json, ...]:
+    vantages = [Vantage(side, is_mutual) for side in Side for is_mutual in (False, True)]
+    plans = (STANDARD_METRICS, replace(STANDARD_METRICS, is_compact=False))
+    made = [stats_logs.request_metrics(plan, vantage) for plan in plans for vantage in vantages]
+    made += [stats_logs.connection_metrics(plan, vantage) for plan in plans for vantage in vantages]
+    loggers = [as_json(log) for logs in made for log in logs]
+    return tuple(stat for log in loggers for stat in _stats(log))
+
+
+def _metric(stat: Json, usual: tuple[Json, ...]) -> str:
+    """Write how a metric differs from the most similar standard one; nothing where it does not."""
+    if stat in usual:
+        return ""
+    texts = {tag["name"]: tag["value_format"] for tag in stat.get("tags", ())}
+    alike = [one for one in usual if one["name"] == stat["name"]] or [one for one in usual if one["name"] == _REQUESTS]
+    known = [{tag["name"]: tag["value_format"] for tag in one["tags"]} for one in alike]
+    nearest = max(known, key=lambda tags: len(tags.items() & texts.items()))
+    changes = [f"{name}={text}" for name, text in texts.items() if nearest.get(name) != text]
+    changes += [f"no {name}" for name in nearest if name not in texts]
+    return f"{stat['name']}: {', '.join(changes)}"
 
 
 def _shorten_records(config: Json) -> None:
@@ -143,7 +214,7 @@ def _record(config: Json) -> str:
 
 def _usual_managers() -> list[Json]:
     chain = HttpChain("x", RouteTable("x", ()))
-    made = (filter_chain("x", chain, Setting(side, "x", AccessLog())) for side in Side)
+    made = (filter_chain("x", chain, Setting(side, "x", Reports(tracing=tracing.USUAL))) for side in Side)
     usual = [_unwrapped(as_json(one)["filters"][0]["typed_config"]) for one in made]
     for manager in usual:
         del manager["route_config"]
@@ -205,10 +276,12 @@ def _unwrapped(said: Any) -> Any:
     if "bearer_token_cookie_config" in said and len({str(one) for one in said.values()}) == 1:
         return {"all": said["bearer_token_cookie_config"]}
     if "filter_metadata" in said:
-        parts = {name: text for part in said["filter_metadata"].values() for name, text in part.items()}
+        told = [part for name, part in said["filter_metadata"].items() if name != OWN_METADATA]
+        parts = {name: text for part in told for name, text in part.items() if name != "services"}
         tls = [f"tlsMode={parts.pop('tlsMode')}"] if "tlsMode" in parts else []
         return " ".join([*parts.values(), *tls])
-    return {name: _unwrapped(value) for name, value in said.items() if name != "@type"}
+    rest = {name: _unwrapped(value) for name, value in said.items() if name != "@type"}
+    return {name: value for name, value in rest.items() if (name, value) != ("metadata", "")}
 
 
 def _less(said: Mapping[str, Any], usual: Mapping[str, Any], lacking: bool = False) -> Json:

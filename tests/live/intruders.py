@@ -77,13 +77,18 @@ def foreign_authority() -> Authority:
 
 
 def certificate(
-    folder: Path, by: Authority, account: str = "sleep", domain: str = "cluster.local", begins_in_seconds: float = 0
+    folder: Path,
+    by: Authority,
+    account: str = "sleep",
+    domain: str = "cluster.local",
+    begins_in_seconds: float = 0,
+    lives_seconds: float = 30,
 ) -> str:
-    """A certificate for an account with its key, in a file. It is good for half a minute."""
+    """A certificate for an account with its key, in a file."""
     attested = Attested(Identity(domain, "default", account), f"{account}-forged", account)
     key, now = keys.make_key(), datetime.now(UTC) + timedelta(seconds=begins_in_seconds)
     request = requests.read_request(requests.certificate_request(key, attested.identity))
-    signed = authority.sign(by, request, attested, now, x509.random_serial_number(), timedelta(seconds=30))
+    signed = authority.sign(by, request, attested, now, x509.random_serial_number(), timedelta(seconds=lives_seconds))
     file = folder / f"{signed.issued.serial}.pem"
     file.write_bytes(keys.key_pem(key) + signed.leaf_and_intermediates.encode())
     return str(file)

@@ -50,11 +50,14 @@ def test_without_a_terminal_every_step_keeps_its_promise(demo: Mesh) -> None:
     with started(demo, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "all 9 steps did what they promise" in said
+    assert "all 11 steps did what they promise" in said
+    assert "because of reviews.yaml:10, header end-user exact jason" in said
+    assert "4 ways, 4 by mutual TLS" in said and "reviews-v3 calls ratings: " in said
     assert "spiffe://cluster.local/ns/default/sa/bookinfo-reviews calls ratings" in said
     assert "stranger calls ratings: reset" in said
     assert "ratings: 403 RBAC: access denied" in said
     assert "because of ratings-viewer.yaml:12, AuthorizationPolicy default/ratings-viewer spec.rules[0]" in said
+    assert "3 x 200" in said and "ratings-limit.yaml removed: 10 x 200" in said
     assert "\x1b" not in said
 
 

@@ -1,11 +1,14 @@
 """What the world gets through an ingress gateway."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.live.mesh import Caller, Mesh
+from tests.live.mesh import Caller, Mesh, until
 from tests.live.yaml_texts import TO_V1, TO_V2, VERSIONS, rule, together
+
+GATEWAY_NAMESPACE = "istio-system"
 
 
 def gateway(*hosts: str) -> str:
@@ -82,3 +85,40 @@ def test_streams_and_large_bodies_pass(httpbin: Mesh, outside: Caller) -> None:
     large = outside.get(f"{url}/anything", method="POST", body="x" * 2_000_000, headers=host)
     assert (streamed.status, len(streamed.body.splitlines())) == (200, 50)
     assert (large.status, len(large.json["data"])) == (200, 2_000_000)
+
+
+def told_apart(**topology: object) -> str:
+    """What stands before the gateway, and a rule that refuses whoever comes from 127.0.0.0/8 or 203.0.113.0/24."""
+    blocks = '["127.0.0.0/8", "203.0.113.0/24"]'
+    return f"""
+apiVersion: mesh.istio.io/v1alpha1
+kind: MeshConfig
+metadata: {{name: mesh, namespace: istio-system}}
+spec: {{defaultConfig: {{gatewayTopology: {json.dumps(topology)}}}}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: not-these, namespace: {GATEWAY_NAMESPACE}}}
+spec:
+  selector: {{matchLabels: {{istio: ingressgateway}}}}
+  action: DENY
+  rules: [{{from: [{{source: {{remoteIpBlocks: {blocks}}}}}]}}]
+"""
+
+
+def test_rules_about_addresses_see_the_client_where_it_is_told(httpbin: Mesh, outside: Caller) -> None:
+    url = f"{httpbin.url()}/get"
+
+    def status(forwarded: str = "") -> int:
+        headers = {"host": "one.example.com"} | ({"x-forwarded-for": forwarded} if forwarded else {})
+        return outside.get(url, headers=headers).status
+
+    with httpbin.having(told_apart()):
+        until(lambda: status() == 200)
+        assert status("203.0.113.9") == 200
+    with httpbin.having(told_apart(numTrustedProxies=1)):
+        until(lambda: status("203.0.113.9") == 403)
+        assert status() == 200
+    with httpbin.having(told_apart(proxyProtocol={})):
+        until(lambda: status() == 403)
+    until(lambda: status() == 200)

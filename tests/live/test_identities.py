@@ -79,11 +79,11 @@ def test_a_proxy_has_its_workloads_certificate_and_the_roots(short_lived: Mesh) 
         str(Identity("cluster.local", "default", "sleep"))
     ]
     assert san.get_values_for_type(x509.DNSName) == [
+        str(PeerName("sleep", "sleep", service="sleep", instance=row["name"])),
         names.instance_name(row["name"], "default"),
-        str(PeerName(row["name"], "sleep")),
     ]
     rows = shown(short_lived, "sleep")
-    assert [row["name"] for row in rows] == ["default", "ROOTCA"]
+    assert [row["name"] for row in rows] == ["default", "OWNROOTCA", "ROOTCA"]
     assert all(row["words"][-4] == "true" for row in rows)
 
 

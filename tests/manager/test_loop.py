@@ -200,9 +200,28 @@ async def test_what_is_doubtful_about_an_object_is_told_once_it_was_pushed(loop:
     Envoy(loop, "a")
     dangling = (ROUTE % "1s").replace("{host: web}", "{host: web, subset: v9}")
     generation = loop.submit(changes(dangling))
-    asking = asyncio.create_task(loop.doubts(generation, {WEB}))
+    asking = asyncio.create_task(loop.findings(generation))
     await asyncio.sleep(0)
     loop.push()
-    (doubt,) = await asking
-    assert doubt.origin.path == "spec.http[0].route[0].destination"
-    assert "subset v9" in doubt.message
+    found = [doubt for doubt in await asking if doubt.origin.path == "spec.http[0].route[0].destination"]
+    assert [(doubt.origin.key, "subset v9" in doubt.message) for doubt in found] == [(WEB, True)]
+
+
+async def test_what_comes_in_and_what_it_leads_to_is_measured() -> None:
+    now = [100.0]
+    loop = ControlLoop(Pushes(), lambda: now[0])
+    loop.submit(Upsert(item) for item in decode_yaml(SERVICE % ("web", "web")).objects)
+    now[0] += 0.5
+    loop.report_workloads([Workload(WorkloadKey("default", "web-1"), "10.0.0.1")])
+    loop.push()
+    told = [line for each in loop.meters.instruments for line in each.family().lines if "_bucket{" not in line]
+    assert told == [
+        'pilot_inbound_updates{type="config"} 1',
+        'pilot_inbound_updates{type="endpoint"} 1',
+        'pilot_push_triggers{type="config"} 1',
+        'pilot_push_triggers{type="endpoint"} 1',
+        "pilot_debounce_time_sum 0.5",
+        "pilot_debounce_time_count 1",
+        "lateen_push_duration_seconds_sum 0.0",
+        "lateen_push_duration_seconds_count 1",
+    ]

@@ -192,3 +192,31 @@ def test_patience_with_a_proxy_that_does_not_ask_for_endpoints_ends(pushes: Push
         pushes.stop_waiting()
     proxy.ack()
     assert pushes.unsettled(2) == []
+
+
+def lines(pushes: Pushes) -> list[str]:
+    """What the pushes have measured, without buckets."""
+    found = [line for each in pushes.meters.instruments for line in each.family().lines]
+    return [line for line in found if "_bucket{" not in line]
+
+
+def test_what_is_sent_and_how_soon_it_is_taken_is_measured(pushes: Pushes, clock: Clock) -> None:
+    pushes.publish("x", of(a="1"), 1)
+    proxy = Proxy(pushes, "one")
+    pushes.place(proxy.connection, "x")
+    proxy.ask(order.CLUSTER)
+    clock.seconds += 0.25
+    proxy.ack()
+    pushes.publish("x", of(a="1"), 2)
+    pushes.publish("x", of(a="2"), 3)
+    clock.seconds += 0.75
+    (delta,) = proxy.connection.session.unacknowledged()
+    proxy.connection.receive(Nack(order.CLUSTER, delta.nonce, "no"))
+    assert lines(pushes) == [
+        'pilot_xds_pushes{type="cds"} 2',
+        'pilot_total_xds_rejects{type="cds"} 1',
+        f'pilot_xds_config_size_bytes_sum{{type="cds"}} {float(2 * delta.size_bytes)}',
+        'pilot_xds_config_size_bytes_count{type="cds"} 2',
+        "pilot_proxy_convergence_time_sum 0.25",
+        "pilot_proxy_convergence_time_count 1",
+    ]

@@ -12,7 +12,10 @@ from lateen.api.changes import Remove, Upsert
 from lateen.api.decode import Decoded
 from lateen.api.objects import ObjectKey
 from lateen.errors import ConfigRejected, Unavailable
-from lateen.manager.store import Action, Edit, Record, Store
+from lateen.manager import settlement
+from lateen.manager.records import Record
+from lateen.manager.store import Action, Edit, Store
+from tests.mixer.mixes import document
 
 A = ObjectKey("", "ConfigMap", "default", "a")
 
@@ -316,3 +319,148 @@ def test_an_object_in_a_file_with_broken_yaml_is_not_the_newest_word() -> None:
     status = store.status(A)
     assert status is not None
     assert [violation.source.file for violation in status.refused] == ["mesh.yaml"]
+
+
+HANDLER = document("handler", "h", "compiledAdapter: denier")
+INSTANCE = document("instance", "i", "compiledTemplate: checknothing")
+RULE = document("rule", "r", "actions: [{handler: h, instances: [i]}]")
+BAD_RULE = document("rule", "r", "match: nothing.there\nactions: [{handler: h, instances: [i]}]")
+RULE_KEY = ObjectKey("config.istio.io", "rule", "default", "r")
+
+
+def mixed(*documents: str, file: str = "mixer.yaml") -> Decoded:
+    return decode.decode_yaml("---\n".join(documents), file)
+
+
+def test_a_rule_that_names_what_is_not_there_is_refused_beside_what_works_out() -> None:
+    store = Store(Memory())
+    edit = store.apply(mixed(INSTANCE, RULE))
+    assert [(each.subject, each.action) for each in edit.outcomes] == [
+        ("instance default/i", Action.CREATED),
+        ("rule default/r", Action.REFUSED),
+    ]
+    assert [str(violation) for violation in edit.outcomes[1].violations] == [
+        "mixer.yaml:15: rule default/r: spec.actions[0].handler: unknown handler h"
+    ]
+    assert store.get(RULE_KEY) is None
+
+
+def test_a_bad_rule_leaves_the_last_good_one() -> None:
+    store = Store(Memory())
+    store.apply(mixed(HANDLER, INSTANCE, RULE))
+    good = store.get(RULE_KEY)
+    edit = store.apply(mixed(BAD_RULE))
+    assert (edit.outcomes[0].action, edit.changes) == (Action.REFUSED, ())
+    assert store.get(RULE_KEY) is good
+    status = store.status(RULE_KEY)
+    assert status is not None
+    assert len(status.refused) == 1
+
+
+def test_a_rule_of_a_file_waits_for_its_handler() -> None:
+    store = Store(Memory())
+    store.read_files({"rules.yaml": mixed(INSTANCE, RULE, file="rules.yaml")})
+    assert store.get(RULE_KEY) is None
+    assert [violation.subject for violation in store.violations()] == ["rule default/r"]
+    changes = store.read_files({"handlers.yaml": mixed(HANDLER, file="handlers.yaml")})
+    assert {change.key.kind for change in changes} == {"handler", "rule"}
+    assert store.violations() == ()
+
+
+def test_a_rule_of_a_file_stands_as_soon_as_its_handler_is_applied() -> None:
+    store = Store(Memory())
+    store.read_files({"rules.yaml": mixed(INSTANCE, RULE, file="rules.yaml")})
+    edit = store.apply(mixed(HANDLER))
+    assert {change.key.kind for change in edit.changes} == {"handler", "rule"}
+    assert store.get(RULE_KEY) is not None
+    assert store.violations() == ()
+
+
+def test_a_file_with_a_bad_rule_leaves_the_last_good_one_also_over_a_restart() -> None:
+    memory = Memory()
+    store = Store(memory)
+    store.read_files({"all.yaml": mixed(HANDLER, INSTANCE, RULE, file="all.yaml")})
+    good = store.get(RULE_KEY)
+    bad = {"all.yaml": mixed(HANDLER, INSTANCE, BAD_RULE, file="all.yaml")}
+    assert store.read_files(bad) == ()
+    assert (store.get(RULE_KEY), len(store.violations())) == (good, 1)
+    again = Store(memory)
+    again.load()
+    again.read_files(bad)
+    assert (again.get(RULE_KEY), len(again.violations())) == (good, 1)
+    again.read_files({"all.yaml": mixed(HANDLER, INSTANCE, file="all.yaml")})
+    assert (again.get(RULE_KEY), again.violations()) == (None, ())
+    assert [record for record in memory.records if record["layer"] == "last good"] == []
+
+
+def test_an_applied_rule_wins_over_a_file_that_waits() -> None:
+    store = Store(Memory())
+    store.read_files({"all.yaml": mixed(HANDLER, INSTANCE, BAD_RULE, file="all.yaml")})
+    store.apply(mixed(RULE))
+    assert store.get(RULE_KEY) is not None
+    store.read_files({"other.yaml": mixed(HANDLER.replace("name: h", "name: other"), file="other.yaml")})
+    assert store.get(RULE_KEY) is not None
+
+
+def test_a_rule_whose_handler_is_deleted_is_told_to_have_no_effect() -> None:
+    store = Store(Memory())
+    store.apply(mixed(HANDLER, INSTANCE, RULE))
+    store.delete([ObjectKey("config.istio.io", "handler", "default", "h")])
+    status = store.status(RULE_KEY)
+    assert status is not None
+    assert [violation.message for violation in status.refused] == ["unknown handler h"]
+    assert [violation.subject for violation in store.violations()] == ["rule default/r"]
+    store.apply(mixed(HANDLER))
+    assert store.violations() == ()
+
+
+LIST = document("handler", "h", "compiledAdapter: listchecker")
+DOCUMENTS = st.sampled_from([HANDLER, LIST, INSTANCE, RULE, BAD_RULE, document("rule", "s", "match: connection.mtls")])
+WISHES = st.lists(
+    st.tuples(st.sampled_from(["a.yaml", "b.yaml", "apply"]), st.lists(DOCUMENTS, max_size=3)), max_size=6
+)
+
+
+def wish(store: Store, place: str, documents: list[str]) -> None:
+    """Apply documents, or write them to a file; of two for one object the first counts."""
+    if place == "apply":
+        store.apply(mixed(*documents))
+    else:
+        store.read_files({place: mixed(*documents, file=place)})
+
+
+def working(store: Store) -> dict[ObjectKey, str]:
+    """Return the objects that have an effect: those that stand and work out with the others."""
+    standing = {status.object.key: status.object for status in store.statuses()}
+    faulty = settlement.faults_of(standing)
+    return {key: item.body.decode() for key, item in standing.items() if key not in faulty}
+
+
+@given(WISHES)
+@settings(deadline=None)
+def test_whatever_is_wished_what_stands_works_out_while_nothing_is_taken_away(
+    wishes: list[tuple[str, list[str]]],
+) -> None:
+    store = Store(Memory())
+    for number, (place, documents) in enumerate(wishes):
+        wish(store, place if place == "apply" else f"{number}.yaml", documents)
+        standing = {status.object.key: status.object for status in store.statuses()}
+        assert settlement.faults_of(standing) == {}
+
+
+@given(WISHES, st.integers(0, 5))
+@settings(deadline=None)
+def test_a_restart_changes_nothing_for_rules(wishes: list[tuple[str, list[str]]], restart: int) -> None:
+    memory = Memory()
+    kept, fresh = Store(Memory()), Store(memory)
+    files: dict[str, Decoded] = {}
+    for number, (place, documents) in enumerate(wishes):
+        if place != "apply":
+            files[place] = mixed(*documents, file=place)
+        for store in (kept, fresh):
+            wish(store, place, documents)
+        if number == restart:
+            fresh = Store(memory)
+            fresh.load()
+            fresh.read_files(files)
+        assert working(fresh) == working(kept)

@@ -144,7 +144,7 @@ def test_service_entries_resolve_as_they_say(entry: str, expected: dict[str, Any
 
 
 def test_what_has_no_effect_yet_gets_a_diagnostic() -> None:
-    plan = worlds.plan(with_rule("{loadBalancer: {localityLbSetting: {enabled: true}}}"))
+    plan = worlds.plan(with_rule("{loadBalancer: {zoneAwareLbSetting: {enabled: true}}}"))
     assert [str(diagnostic) for diagnostic in plan.diagnostics] == [
-        "DestinationRule depot/stock spec.trafficPolicy.loadBalancer.localityLbSetting: has no effect yet",
+        "DestinationRule depot/stock spec.trafficPolicy.loadBalancer.zoneAwareLbSetting: has no effect yet",
     ]

@@ -1,6 +1,11 @@
 """What a gateway opens, and what it leaves closed."""
 
+import pytest
+
+from lateen.model.proxy import Role
 from lateen.plan import describe
+from lateen.plan.planner import build_plan
+from lateen.plan.types import GatewayFront
 from tests.plan import worlds
 from tests.plan.worlds import SHOP
 
@@ -64,3 +69,26 @@ spec: {clusterIP: None, selector: {app: ring}, ports: [{name: http, port: 80}]}
 """
     clusters = {cluster.name: cluster for cluster in worlds.gateway_plan(headless).clusters}
     assert clusters["outbound|80||ring.default.svc.cluster.local"].discovery.value == "eds"
+
+
+@pytest.mark.parametrize(
+    ("topology", "front"),
+    [
+        (None, GatewayFront()),
+        ({"numTrustedProxies": 2}, GatewayFront(2)),
+        ({"proxyProtocol": {}}, GatewayFront(0, tells_client=True)),
+    ],
+)
+def test_what_stands_before_a_gateway_is_what_the_mesh_says(
+    topology: dict[str, object] | None, front: GatewayFront
+) -> None:
+    mesh = {"default_config": {"gateway_topology": topology}} if topology else {}
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: door}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+    world = worlds.snapshot(text, mesh)
+    made = build_plan(worlds.view(world, "default", Role.GATEWAY, {"istio": "ingressgateway"}))
+    assert [listener.front for listener in made.gateway] == [front]

@@ -85,3 +85,24 @@ spec:
         "endpoints": [{"address": "127.0.0.1", "port": 3000}],
         "origin": "Sidecar default/web spec.ingress[0]",
     }
+
+
+def test_tls_of_an_ingress_port_is_told_to_have_no_effect() -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: own}
+spec:
+  ingress: [{port: {number: 9443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: a}}]
+  egress: [{hosts: ["*/*"]}]
+"""
+    told = [doubt for doubt in worlds.plan(text).diagnostics if doubt.origin.path == "spec.ingress[0].tls"]
+    assert [doubt.message.split(":")[0] for doubt in told] == ["has no effect"]
+
+
+def test_workloads_may_be_reached_by_localhost() -> None:
+    plan = worlds.plan(SERVED, app="web", mesh={"inboundTrafficPolicy": {"mode": "LOCALHOST"}})
+    inbound = {cluster.port: cluster for cluster in plan.clusters if cluster.name.startswith("inbound|")}
+    assert {port: cluster.endpoints[0].address for port, cluster in inbound.items()} == dict.fromkeys(
+        (82, 8080, 9001), "127.0.0.1"
+    )

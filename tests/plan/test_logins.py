@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from lateen.model.key_sets import KeySet, ProviderEndpoints
 from lateen.model.proxy import Role
 from lateen.plan.planner import build_plan
 from lateen.plan.types import Discovery, OriginatedTls, ProxyPlan, SharedSecret
 from tests.plan import worlds
+
+SELECTED = {"istio": "ingressgateway"}
 
 LOGIN = """
 apiVersion: v1
@@ -53,6 +56,46 @@ def test_a_login_brings_its_secrets_and_the_way_to_its_provider() -> None:
     cluster = next(one for one in made.clusters if one.name == login.token_cluster)
     assert (cluster.discovery, cluster.endpoints[0].port) == (Discovery.DNS_ROUND_ROBIN, 443)
     assert cluster.tls == OriginatedTls("id.example.com", accepted_names=("id.example.com",))
+
+
+DISCOVERY = "https://id.example.com/.well-known/openid-configuration"
+TOLD = ProviderEndpoints(
+    "https://id.example.com", "https://id.example.com/a", "https://tokens.example.com/t", "https://id.example.com/e"
+)
+
+
+def discovered(*known: KeySet) -> ProxyPlan:
+    text = "\n".join(line for line in LOGIN.splitlines() if "Endpoint:" not in line)
+    world = worlds.snapshot(text)
+    inputs = replace(world.inputs, session_key=b"k", key_sets={one.url: one for one in known})
+    return build_plan(worlds.view(replace(world, inputs=inputs), "istio-system", Role.GATEWAY, SELECTED))
+
+
+def test_the_issuer_tells_the_endpoints_that_are_not_written() -> None:
+    made = discovered(KeySet(DISCOVERY, "{}", provider=TOLD))
+    (login,) = made.guards.everywhere.logins
+    found = (login.authorization_endpoint, login.token_endpoint, login.end_session_endpoint)
+    assert found == (TOLD.authorization, TOLD.token, TOLD.end_session)
+    cluster = next(one for one in made.clusters if one.name == login.token_cluster)
+    assert cluster.endpoints[0].address == "tokens.example.com"
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ((), f"its endpoints are not known: {DISCOVERY} has not been fetched yet"),
+        ((KeySet(DISCOVERY, "", "gone"),), "its endpoints are not known: gone"),
+        ((KeySet(DISCOVERY, "{}", provider=replace(TOLD, issuer="https://other.example")),), "is of the issuer"),
+        ((KeySet(DISCOVERY, "{}", provider=replace(TOLD, token="")),), "names no endpoints for authorization and"),
+    ],
+)
+def test_until_the_issuer_has_told_them_nobody_passes(known: tuple[KeySet, ...], why: str) -> None:
+    made = discovered(*known)
+    assert made.guards.everywhere.logins == ()
+    assert [rule.name for rule in made.guards.everywhere.access.deny] == ["ns[istio-system]-policy[shop]-rule[0]"]
+    told = [str(one) for one in made.diagnostics if "every request that needs this login is denied" in one.message]
+    assert len(told) == 1
+    assert why in told[0]
 
 
 def test_secrets_are_in_no_text() -> None:

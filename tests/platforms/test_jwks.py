@@ -5,19 +5,25 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from lateen.errors import LateenError
-from lateen.model.key_sets import KeySet
+from lateen.api.security.request_authentication import DISCOVERY
+from lateen.errors import LateenError, Unavailable
+from lateen.model.endpoint import Endpoint
+from lateen.model.key_sets import KeySet, ProviderEndpoints
 from lateen.model.snapshot import Snapshot
 from lateen.platforms.jwks import KeyFetcher, Row
-from lateen.platforms.web_documents import MAX_BYTES, WebDocuments
+from lateen.platforms.web_documents import MAX_BYTES, Located, WebDocuments, mesh_locator
+from lateen.serving.door_tls import DoorTls
 from tests import tokens
+from tests.auth.authorities import RATINGS, REVIEWS
 from tests.plan import worlds
+from tests.serving.identity import CONTROL_PLANE, authority, credentials
 
 PATIENCE = timedelta(seconds=1)
 KEYS = tokens.key_set(tokens.ec_key())
@@ -133,8 +139,42 @@ async def test_nobody_at_the_address_is_a_failure_too() -> None:
 async def test_hosts_of_the_mesh_are_found_where_they_run() -> None:
     async with serving({"/keys": says(KEYS)}) as url:
         port = int(url.rpartition(":")[2])
-        documents = WebDocuments(locate=lambda host, _: ("127.0.0.1", port) if host == "issuer.shop" else None)
+        documents = WebDocuments(locate=lambda host, _: Located("127.0.0.1", port) if host == "issuer.shop" else None)
         assert await documents.read("http://issuer.shop:8080/keys", PATIENCE) == KEYS.encode()
+
+
+async def test_a_workload_of_the_mesh_is_asked_with_the_meshs_tls_and_must_be_who_it_should() -> None:
+    ca = authority()
+    us, them = DoorTls(credentials(ca, CONTROL_PLANE)), DoorTls(credentials(ca, RATINGS))
+    async with serving({"/keys": says(KEYS)}, them.context()) as url:
+        port = int(url.rpartition(":")[2])
+
+        async def read(expected: str, own: Callable[[], ssl.SSLContext | None] = us.calling) -> str:
+            documents = WebDocuments(None, lambda *_: Located("127.0.0.1", port, expected), own)
+            return (await documents.read("http://issuer.shop:8080/keys", PATIENCE)).decode()
+
+        assert await read(str(RATINGS.identity)) == KEYS
+        with pytest.raises(Unavailable, match=f"answered by {RATINGS.identity}, not by {REVIEWS.identity}"):
+            await read(str(REVIEWS.identity))
+        with pytest.raises(Unavailable, match="the control plane has no certificate yet"):
+            await read(str(RATINGS.identity), lambda: None)
+        stranger = DoorTls(credentials(authority(), CONTROL_PLANE))
+        with pytest.raises(Unavailable, match="cannot be read"):
+            await read(str(RATINGS.identity), stranger.calling)
+
+
+def test_a_workload_is_called_with_the_meshs_tls_where_it_takes_it() -> None:
+    endpoint = Endpoint("10.0.0.1", 8081, namespace="shop", service_account="issuer", proxied=True)
+    found = {}
+    for takes in (True, False):
+        world = replace(
+            worlds.snapshot(""), endpoints={("issuer.shop.svc.cluster.local", 80): (replace(endpoint, tls=takes),)}
+        )
+        found[takes] = mesh_locator(lambda now=world: now)("issuer.shop", 80)  # type: ignore[misc]
+    assert found == {
+        True: Located("10.0.0.1", 8081, "spiffe://cluster.local/ns/shop/sa/issuer"),
+        False: Located("10.0.0.1", 8081),
+    }
 
 
 def mesh(*rules: str) -> Snapshot:
@@ -142,6 +182,29 @@ def mesh(*rules: str) -> Snapshot:
         "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\n"
         f"spec: {{jwtRules: [{', '.join(rules)}]}}\n"
     )
+
+
+async def test_an_issuer_tells_a_login_its_endpoints_also_over_a_restart() -> None:
+    memory = Memory()
+    async with serving({"/keys": says(KEYS), DISCOVERY: introduces}) as url:
+        login = worlds.snapshot(
+            "apiVersion: lateen.dev/v1\nkind: OidcLogin\nmetadata: {name: a}\n"
+            f"spec: {{selector: {{matchLabels: {{a: b}}}}, issuer: '{url}', clientId: a, clientSecret: {{name: a}}}}\n"
+        )
+        told = ProviderEndpoints(url, f"{url}/auth", f"{url}/token", "")
+        async with fetching(memory) as (fetcher, facts):
+            fetcher.take(login)
+            assert (await facts.next())[url + DISCOVERY].provider == told
+    async with fetching(memory) as (fetcher, facts):
+        fetcher.take(login)
+        assert (await facts.next())[url + DISCOVERY].provider == told
+
+
+async def introduces(request: web.Request) -> web.Response:
+    """The discovery document of whoever is asked; the end of a session is somewhere where nobody is led."""
+    own = str(request.url.origin())
+    places = {"jwks_uri": f"{own}/keys", "authorization_endpoint": f"{own}/auth", "token_endpoint": f"{own}/token"}
+    return web.json_response({"issuer": own, **places, "end_session_endpoint": "javascript:alert(1)"})
 
 
 @asynccontextmanager

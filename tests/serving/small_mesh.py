@@ -1,15 +1,19 @@
 """A mesh that exists only as values: what the API's tests, and those of the command line, talk to."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lateen.api import decode
 from lateen.api.changes import Change
+from lateen.api.config_set import ConfigSet
 from lateen.api.objects import ObjectKey
+from lateen.manager.findings import Moment
 from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus, ResourceStatus, State
-from lateen.manager.store import Record, Store
+from lateen.manager.records import Record
+from lateen.manager.store import Store
 from lateen.model.key_sets import KeySet
+from lateen.model.snapshot import Inputs, first_snapshot
 from lateen.model.workload import WorkloadKey
 from lateen.plan.types import Diagnostic
 from lateen.platforms.local import report
@@ -58,13 +62,14 @@ class NoRecords:
 @dataclass
 class SmallLoop:
     """Counts changes; `late` are the proxies that never acknowledge, `blind` those that see no object,
-    `doubtful` what is doubtful about objects."""
+    `doubtful` what is doubtful about objects, `earlier` what was before an edit."""
 
     generation: int = 0
     changed_at: dict[ObjectKey, int] = field(default_factory=dict)
     late: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
     doubtful: tuple[Diagnostic, ...] = ()
+    earlier: tuple[Diagnostic, ...] = ()
     key_sets: dict[str, KeySet] = field(default_factory=dict)
 
     def submit(self, changes: Sequence[Change]) -> int:
@@ -73,11 +78,14 @@ class SmallLoop:
             self.changed_at.update((change.key, self.generation) for change in changes)
         return self.generation
 
-    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> Sequence[Diagnostic]:
-        return [found for found in self.doubtful if found.origin.key in keys]
-
-    def diagnostics(self) -> Sequence[Diagnostic]:
+    async def findings(self, generation: int = 0) -> Sequence[Diagnostic]:
         return self.doubtful
+
+    def moment(self) -> Moment:
+        return Moment(first_snapshot(Inputs(ConfigSet())), self.earlier)
+
+    async def findings_at(self, moment: Moment) -> Sequence[Diagnostic]:
+        return moment.doubts
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
         return lambda proxy: str(proxy) not in self.blind

@@ -80,7 +80,7 @@ async def door() -> AsyncIterator[Door]:
         (
             LocalAttestor(lambda _: CONTROL_PLANE),
             CertificateAttestor(lambda: running.bundle),
-            TokenAttestor("cluster.local", TokenVerifier(SECRET), SpentTokens(memory)),
+            TokenAttestor(lambda: "cluster.local", TokenVerifier(SECRET), SpentTokens(memory)),
         )
     )
     own_certificate = certify(running.rotation.current, CONTROL_PLANE, now=TODAY)

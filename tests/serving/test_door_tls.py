@@ -166,7 +166,10 @@ async def test_a_newcomer_needs_a_token_and_renews_with_its_certificate(tmp_path
     running = make_issuer(memory, lambda: datetime.now(UTC), rotation=rotation)  # type: ignore[arg-type]
     spent = SpentTokens(memory)
     running.believe(
-        (CertificateAttestor(lambda: running.bundle), TokenAttestor("cluster.local", TokenVerifier(secret), spent))
+        (
+            CertificateAttestor(lambda: running.bundle),
+            TokenAttestor(lambda: "cluster.local", TokenVerifier(secret), spent),
+        )
     )
     tls = DoorTls(credentials(CA, CONTROL_PLANE))
     newcomers = await certificates.serve(running, tmp_path / "ca.sock", tls.one_sided())

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_spiffe_validator_config_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from lateen.auth.rotation import Proof
+from lateen.auth.trust import Root, certificate_pem
 from lateen.serving.sds import METHOD, SERVICE, TYPE_URL, SecretServer
 from tests.auth.authorities import REVIEWS
 from tests.serving.identity import authority, credentials
@@ -175,3 +177,54 @@ async def test_garbage_ends_its_own_stream_only(server: SecretServer, socket: Pa
         await call.write(b"\xff\xff garbage")
         assert await asyncio.wait_for(call.code(), LIMIT_SECONDS) is grpc.StatusCode.INVALID_ARGUMENT
     await test_a_proxy_that_comes_early_waits_for_its_certificate(server, socket)
+
+
+async def secret_of(socket: Path, name: str) -> tuple[Client, Any, str]:
+    client = Client(socket, name)
+    await client.ask()
+    return client, *(await client.read())
+
+
+async def test_each_trust_domain_has_its_own_roots_and_the_control_plane_only_ours(
+    server: SecretServer, socket: Path
+) -> None:
+    partner = Root("partner.example", certificate_pem(authority("partner.example").root))
+    mine = credentials(CA, REVIEWS)
+    server.offer(replace(mine, bundle=mine.bundle.with_roots([partner])))
+    (roots, secret, roots_nonce), (own, own_secret, own_nonce) = [
+        await secret_of(socket, name) for name in ("ROOTCA", "OWNROOTCA")
+    ]
+    validator = secret.validation_context.custom_validator_config
+    told = tls_spiffe_validator_config_pb2.SPIFFECertValidatorConfig.FromString(validator.typed_config.value)
+    assert validator.name == "envoy.tls.cert_validator.spiffe"
+    assert {one.name: one.trust_bundle.inline_bytes.decode() for one in told.trust_domains} == {
+        "cluster.local": mine.bundle.pem,
+        "partner.example": partner.pem,
+    }
+    assert not secret.validation_context.HasField("trusted_ca")
+    assert own_secret.validation_context.trusted_ca.inline_bytes.decode() == mine.bundle.pem
+    await own.ask(own_nonce)
+    await until(lambda: server._bundles)
+    assert server.proof.bundle == ""
+    await roots.ask(roots_nonce)
+    await until(lambda: server.proof.bundle == mine.bundle.with_roots([partner]).digest)
+    await roots.close()
+    await own.close()
+
+
+async def test_a_bundle_counts_as_had_when_both_kinds_of_roots_were_taken(server: SecretServer, socket: Path) -> None:
+    server.offer(credentials(CA, REVIEWS))
+    clients = [await secret_of(socket, name) for name in ("ROOTCA", "OWNROOTCA")]
+    for client, _, nonce in clients:
+        await client.ask(nonce)
+    await until(lambda: server.proof.bundle)
+    server.offer(changed := credentials(CA, REVIEWS, authority()))
+    (roots, *_), (own, *_) = clients
+    _, nonce = await roots.read()
+    await roots.ask(nonce)
+    await until(lambda: server.proof.bundle == "")
+    _, nonce = await own.read()
+    await own.ask(nonce)
+    await until(lambda: server.proof.bundle == changed.bundle.digest)
+    await roots.close()
+    await own.close()

@@ -72,7 +72,7 @@ def test_inside_comes_before_outside_and_names_follow_the_port() -> None:
     ports = (PublishedPort(host_port=8080, targets=("10.244.1.1:80", "10.244.1.2:80")),)
     directory = Path("/run/lateen/m/edge")
     assert list(node_resources(ports, directory)) == [
-        "node-endpoints.json",
+        "node-endpoints-127.0.0.1-8080.json",
         "node-clusters.json",
         "node-listeners.json",
     ]
@@ -100,9 +100,11 @@ async def test_published_ports_lead_to_their_targets_and_change_live(mesh: LiveM
     assert outcome.failure is None
     assert {await host_call(port) for _ in range(10)} == {"w1", "w2"}
 
-    await mesh.client.set_published_ports([PublishedPort(host_port=port, targets=targets[1:])])
+    other = PublishedPort(host_port=free_port(), targets=targets[:1])
+    await mesh.client.set_published_ports([PublishedPort(host_port=port, targets=targets[1:]), other])
     await asyncio.sleep(0.3)
     assert {await host_call(port) for _ in range(6)} == {"w2"}
+    assert {await host_call(other.host_port) for _ in range(6)} == {"w1"}
 
     await mesh.client.set_published_ports([])
     await asyncio.sleep(0.3)

@@ -19,7 +19,7 @@ from lateen.auth.requests import certificate_request
 from lateen.auth.rotation import Proof, Rotation
 from lateen.auth.trust import TrustDomain
 from lateen.errors import NotPermitted, Unavailable
-from lateen.platforms.local.identities import Identities
+from lateen.platforms.local.identities import Identities, Outlook
 from tests.auth.authorities import RATINGS, REVIEWS, Memory, issuer, own
 
 LIMIT_SECONDS = 10
@@ -164,7 +164,33 @@ async def test_an_authority_that_fails_is_asked_again_and_people_are_told_once(
 
     monkeypatch.setattr(node.running, "issue", failing)
     await node.admit()
-    assert node.told == [f"{NAME} has no certificate: the authority sleeps"]
+    assert node.told == [f"{NAME} has no certificate: the authority sleeps", "certificates are renewed again"]
+
+
+async def test_while_nobody_signs_it_says_for_how_long_nothing_fails(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.admit()
+    has = node.door.offered[-1].certificate.issued
+    assert node.identities.outlook() == Outlook(has.not_after)
+    issue = node.running.issue
+
+    def failing(*_: Any) -> Certificate:
+        raise Unavailable("the authority sleeps")
+
+    monkeypatch.setattr(node.running, "issue", failing)
+    node.lifetimes.append(timedelta(minutes=1))
+    node.identities.look_again()
+    await until(lambda: node.identities.outlook().failing == 1)
+    outlook = node.identities.outlook()
+    assert (outlook.first_expiry, outlook.problem) == (has.not_after, "the authority sleeps")
+    assert outlook.since is not None
+    assert node.told == [
+        "certificates cannot be renewed; nothing fails before the first of them expires: the authority sleeps"
+    ]
+    monkeypatch.setattr(node.running, "issue", issue)
+    await until(lambda: node.told[-1] == "certificates are renewed again")
+    assert node.identities.outlook() == Outlook(node.door.offered[-1].certificate.issued.not_after)
 
 
 async def test_only_what_was_started_here_is_vouched_for(node: Node) -> None:

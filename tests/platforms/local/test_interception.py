@@ -28,6 +28,7 @@ def test_everything_is_taken_by_default() -> None:
         "ip daddr != 10.244.0.1 udp dport 53 redirect to :15053",
         "ip daddr 10.96.0.10 tcp dport 53 dnat to 10.244.0.1:53",
         "oifname lo accept",
+        "ip daddr 10.244.0.0/16 tcp dport { 15020, 15021, 15090 } accept",
         "meta l4proto tcp redirect to :15001",
     ]
 

@@ -4,7 +4,7 @@ from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.model.workload import Workload, WorkloadKey
 from lateen.platforms.local.protocol import Failure, PortOutcome, PublishedPort
-from lateen.platforms.local.publishing import HostPorts, wanted_publications
+from lateen.platforms.local.publishing import HostPorts, metrics_publication, wanted_publications
 
 GATEWAY = """
 apiVersion: v1
@@ -85,3 +85,43 @@ async def test_a_host_without_any_free_port_is_said() -> None:
     ports = HostPorts(Host(*range(8000, 9000)), {})
     await ports.publish(wanted_publications(CONFIG, [])[:1])
     assert ports.rows[0].error == "no free port from 8080 on"
+
+
+TOLD = """
+apiVersion: mesh.istio.io/v1alpha1
+kind: MeshConfig
+metadata: {name: mesh, namespace: istio-system}
+spec: {defaultConfig: {gatewayTopology: {proxyProtocol: {}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: door}
+spec: {selector: {istio: ingress}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {type: NodePort, selector: {app: a}, ports: [{name: http, port: 8090}]}
+"""
+
+
+def test_only_gateways_are_told_who_their_clients_are() -> None:
+    app = Workload(WorkloadKey("default", "a"), "10.244.1.9", {"app": "a"})
+    found = wanted_publications(ConfigSet(decode_yaml(f"{GATEWAY}---{TOLD}").objects), [gateway(1), app])
+    assert {each.service: each.tells_client for each in found} == {"ingress": True, "app": False}
+    assert not any(each.tells_client for each in wanted_publications(CONFIG, [gateway(1), app]))
+
+
+def test_without_a_ready_gateway_nobody_is_told() -> None:
+    config = ConfigSet(decode_yaml(f"{GATEWAY}---{TOLD}").objects)
+    assert not any(each.tells_client for each in wanted_publications(config, [gateway(1, ready=False)]))
+
+
+async def test_the_mesh_s_metrics_are_published_at_the_same_number_or_the_next_free_one() -> None:
+    door = metrics_publication(15014)
+    ports = HostPorts(Host(15014), {})
+    await ports.publish((door,))
+    assert [(row.service, row.namespace, row.url) for row in ports.rows] == [
+        ("istiod", "istio-system", "http://localhost:15015")
+    ]
+    assert door.targets == ("127.0.0.1:15014",)
