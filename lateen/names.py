@@ -5,11 +5,12 @@ The forms are Istio's, because dashboards, scripts and people know them:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 PASSTHROUGH_CLUSTER: Final = "PassthroughCluster"
 BLACK_HOLE_CLUSTER: Final = "BlackHoleCluster"
+DYNAMIC_DNS_CLUSTER: Final = "AllowAnyDynamicDNSCluster"
 INBOUND_PASSTHROUGH_CLUSTER: Final = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND: Final = "virtualOutbound"
 VIRTUAL_INBOUND: Final = "virtualInbound"
@@ -20,9 +21,15 @@ BLOCK_ALL: Final = "block_all"
 DEFAULT_DOMAIN: Final = "cluster.local"
 
 SDS_CLUSTER: Final = "sds-grpc"
+MIXER_CLUSTER: Final = "lateen-mixer"
+TRACES_CLUSTER: Final = "lateen-traces"
+METRICS_CLUSTER: Final = "lateen-metrics"
+RATE_LIMIT_DOMAIN: Final = "lateen"
 WORKLOAD_SECRET: Final = "default"  # noqa: S105 -- a name
 ROOT_SECRET: Final = "ROOTCA"  # noqa: S105 -- a name
 """Where a proxy gets its workload's certificate and the roots to check others by, and their names there."""
+OWN_ROOT_SECRET: Final = "OWNROOTCA"  # noqa: S105 -- a name
+"""The roots of the mesh's own trust domain alone: nobody else's may vouch for the control plane."""
 
 PROXY_SOCKET_MARK: Final = 1337
 """The mark on the proxies' own connections, which keeps them from being captured."""
@@ -125,7 +132,7 @@ def host_aliases(host: str, client_namespace: str, domain: str = DEFAULT_DOMAIN)
     if not name:
         return (host,)
     aliases = (host, f"{short}.svc", short)
-    return (*aliases, name) if namespace == client_namespace else aliases
+    return (*aliases, name) if namespace == client_namespace and name != "*" else aliases
 
 
 def virtual_host(host: str, port: int) -> str:
@@ -235,8 +242,16 @@ a workload which runs as one of these accounts is still neither of them."""
 _INSTANCE_SUFFIX: Final = f".pod.{CERTIFICATE_DOMAIN}"
 _PEER_SUFFIX: Final = f".peer.{CERTIFICATE_DOMAIN}"
 UNKNOWN: Final = "unknown"
-_ESCAPED: Final = re.compile(rb"[^a-z0-9-]|-(?![a-z0-9])|^-")
+LATEST: Final = "latest"
+MESH_CLUSTER: Final = "Kubernetes"
+"""The cluster of machines that everything runs in, by Istio's default name."""
+OWN_METADATA: Final = "lateen"
+"""The metadata of clusters and endpoints that our telemetry reads."""
+_ESCAPED: Final = re.compile(rb"[^A-Za-z0-9_.-]|-(?![A-Za-z0-9_])|^-|^\.|\.(?![A-Za-z0-9_])")
 _ESCAPE: Final = re.compile(rb"--([0-9a-f]{2})")
+_PEER_PARTS: Final = ("x--a", "x--v", "x--s", "x--r", "x--i")
+"""The labels between the parts of a peer's name: no part has `--` in it but in front of two digits."""
+_PEER: Final = re.compile("(.+)".join(("", *(f"[.]{part}[.]" for part in _PEER_PARTS), re.escape(_PEER_SUFFIX))))
 
 
 def instance_name(workload: str, namespace: str) -> str:
@@ -252,34 +267,66 @@ def parse_instance_name(name: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class PeerName:
-    """What a certificate attests about its holder for telemetry; a part that is not known is `unknown`."""
+    """What a certificate attests about its holder for telemetry; a part that is not known is `unknown`.
+
+    `workload` is what runs the `instance`, such as a Deployment; `service` and `revision` are the canonical ones.
+    """
 
     workload: str
     app: str = UNKNOWN
     version: str = UNKNOWN
+    service: str = UNKNOWN
+    revision: str = LATEST
+    instance: str = UNKNOWN
 
     def __str__(self) -> str:
-        parts = (_label(part or UNKNOWN) for part in (self.workload, self.app, self.version))
-        return ".".join(parts) + _PEER_SUFFIX
+        said = (self.workload, self.app, self.version, self.service, self.revision or LATEST, self.instance)
+        first, *others = (_escaped(part or UNKNOWN) for part in said)
+        return (
+            ".".join((first, *(f"{mark}.{part}" for mark, part in zip(_PEER_PARTS, others, strict=True))))
+            + _PEER_SUFFIX
+        )
 
 
 def parse_peer_name(name: str) -> PeerName | None:
     """Take a certificate's attested DNS name apart; None for names of another form."""
-    labels = name.removesuffix(_PEER_SUFFIX).split(".")
-    if not name.endswith(_PEER_SUFFIX) or len(labels) != 3 or not all(labels):
+    match = _PEER.fullmatch(name)
+    if match is None:
         return None
-    parts = [_unlabel(label) for label in labels]
-    found = PeerName(*parts)
+    found = PeerName(*(_unescaped(part) for part in match.groups()))
     return found if str(found) == name else None
 
 
-def _label(text: str) -> str:
-    """Write any text with the characters of a DNS label: others become `--` and two digits for each byte.
+def peer_text(text: str) -> str:
+    """Return a fact of a workload as it stands in its peer's name, and so in what a proxy keeps of its caller."""
+    return _escaped(text or UNKNOWN)
 
-    Ordinary names stay as they are. The length is not cut: such a name is read in certificates, never looked up.
+
+def peer_pattern(fact: str) -> str:
+    """Return a regular expression whose group is one part of a peer's name, the field `fact` of a PeerName.
+
+    It is small: expressions of Envoy take no large ones.
+    """
+    position = [each.name for each in fields(PeerName)].index(fact)
+    before = f"[.]{_PEER_PARTS[position - 1]}[.]" if position else "^"
+    after = f"[.]{_PEER_PARTS[position]}[.].+" if position < len(_PEER_PARTS) else ""
+    return f"{before}(.+){after}[.]peer[.]lateen[.]internal$"
+
+
+def peer_state(fact: str) -> str:
+    """Compose the name under which a proxy keeps what is attested of a connection's caller: the field of its PeerName,
+    or `namespace`.
+    """
+    return f"lateen.peer.{fact}"
+
+
+def _escaped(text: str) -> str:
+    """Write any text so that it can stand in a DNS name: others than `A-Za-z0-9_.-` become `--` and two digits a byte.
+
+    What labels may be stays as it is. Nothing is cut: such a name is read in certificates, never looked up.
     """
     return _ESCAPED.sub(lambda found: b"--%02x" % found[0][0], text.encode()).decode()
 
 
-def _unlabel(label: str) -> str:
-    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), label.encode()).decode(errors="replace")
+def _unescaped(part: str) -> str:
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), part.encode()).decode(errors="replace")

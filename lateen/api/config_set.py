@@ -5,9 +5,11 @@ from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
 from lateen.api import kinds
-from lateen.api.changes import Change, Upsert
+from lateen.api.changes import Change, Remove, Upsert
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.structs import Struct
+from lateen.api.traffic import expansion
+from lateen.api.traffic.egress import Egress
 
 S = TypeVar("S", bound=Struct)
 Shelf = Mapping[str, ConfigObject[Struct]]
@@ -17,6 +19,7 @@ Shelves = Mapping[str, Shelf]
 """The objects of one kind by namespace."""
 
 _NOTHING: Final[Shelf] = MappingProxyType({})
+_EGRESS: Final = ("lateen.dev", "Egress")
 _NOWHERE: Final[Shelves] = MappingProxyType({})
 
 
@@ -25,6 +28,7 @@ class ConfigSet:
 
     A changed set shares every shelf (kind and namespace) that no change touches with the set it was made from, so
     that a change costs a copy of one shelf's pointers and "nothing of this kind changed" can be seen by identity.
+    Beside each Egress there are the objects that it stands for (see `traffic.expansion`).
     """
 
     __slots__ = ("_kinds",)
@@ -94,7 +98,7 @@ _Kinds = Mapping[tuple[str, str], Shelves]
 def _applied(before: _Kinds, changes: list[Change]) -> _Kinds:
     """Return the shelves after the changes; only touched ones are new."""
     by_shelf: dict[tuple[str, str], dict[str, list[Change]]] = {}
-    for change in changes:
+    for change in _expanded(before, changes):
         by_shelf.setdefault((change.key.group, change.key.kind), {}).setdefault(change.key.namespace, []).append(change)
     after = dict(before)
     for kind, by_namespace in by_shelf.items():
@@ -105,6 +109,24 @@ def _applied(before: _Kinds, changes: list[Change]) -> _Kinds:
         if not after[kind]:
             del after[kind]
     return after
+
+
+def _expanded(before: _Kinds, changes: list[Change]) -> Iterator[Change]:
+    """Yield the changes, each Egress followed by those of the objects that it stands for."""
+    egresses: dict[ObjectKey, ConfigObject[Egress] | None] = {}
+    for change in changes:
+        yield change
+        if (change.key.group, change.key.kind) == _EGRESS:
+            key = change.key
+            known = egresses[key] if key in egresses else _egress(before, key)
+            yield from (Remove(stale) for stale in (expansion.keys(known) if known is not None else ()))
+            egresses[key] = cast(ConfigObject[Egress], change.object) if isinstance(change, Upsert) else None
+            made = egresses[key]
+            yield from (Upsert(item) for item in (expansion.expand(made) if made is not None else ()))
+
+
+def _egress(before: _Kinds, key: ObjectKey) -> ConfigObject[Egress] | None:
+    return cast(ConfigObject[Egress] | None, before.get(_EGRESS, _NOWHERE).get(key.namespace, _NOTHING).get(key.name))
 
 
 def _changed_shelf(before: Shelf, changes: list[Change]) -> Shelf:

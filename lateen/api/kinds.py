@@ -19,6 +19,12 @@ from lateen.api.core.service import Service
 from lateen.api.core.service_account import ServiceAccount
 from lateen.api.discovery.endpoint_slice import EndpointSlice
 from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.mixer import adapters, templates
+from lateen.api.mixer.descriptions import AdapterDescription, AttributeManifest, TemplateDescription
+from lateen.api.mixer.handler import Handler
+from lateen.api.mixer.instance import Instance
+from lateen.api.mixer.rule import Rule
+from lateen.api.mixer.services import HttpApiSpec, HttpApiSpecBinding, QuotaSpec, QuotaSpecBinding
 from lateen.api.networking.destination_rule import DestinationRule
 from lateen.api.networking.envoy_filter import EnvoyFilter
 from lateen.api.networking.gateway import Gateway
@@ -28,11 +34,18 @@ from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.networking.workload_group import WorkloadGroup
+from lateen.api.policy.api_key_authentication import ApiKeyAuthentication
+from lateen.api.policy.external_processor import ExternalProcessor
+from lateen.api.policy.rate_limit import RateLimit
 from lateen.api.security.authorization_policy import AuthorizationPolicy
 from lateen.api.security.oidc_login import OidcLogin
 from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.api.security.request_authentication import RequestAuthentication
 from lateen.api.structs import Struct
+from lateen.api.telemetry.telemetry import Telemetry
+from lateen.api.traffic.egress import Egress
+from lateen.api.traffic.health_check import HealthCheck
+from lateen.api.traffic.session_persistence import SessionPersistence
 
 
 class Effect(StrEnum):
@@ -82,6 +95,20 @@ _NETWORKING: Final = "networking.istio.io"
 _ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
 _SECURITY: Final = "security.istio.io"
 _SECURITY_VERSIONS: Final = ("v1", "v1beta1")
+MIXER_GROUP: Final = "config.istio.io"
+_MIXER_VERSIONS: Final = ("v1alpha2",)
+
+
+_PLURALS: Final = MappingProxyType({"kubernetes": "kuberneteses", "listentry": "listentries", "logentry": "logentries"})
+
+
+def _older_kinds() -> tuple[Kind, ...]:
+    """Return the kinds of Mixer's first releases: one for each adapter and each template that is built in."""
+    return tuple(
+        Kind(row.name, _PLURALS.get(row.name, f"{row.name}s"), row.spec, MIXER_GROUP, _MIXER_VERSIONS)
+        for row in (*templates.TEMPLATES, *adapters.ADAPTERS)
+    )
+
 
 KINDS: Final = (
     Kind("Namespace", "namespaces", Namespace, short_names=("ns",), namespaced=False, name_is_label=True),
@@ -104,14 +131,32 @@ KINDS: Final = (
     Kind("WorkloadEntry", "workloadentries", WorkloadEntry, _NETWORKING, _ISTIO_VERSIONS, ("we",), Effect.PARTIAL),
     Kind("WorkloadGroup", "workloadgroups", WorkloadGroup, _NETWORKING, _ISTIO_VERSIONS, ("wg",), Effect.NONE_YET),
     Kind("Sidecar", "sidecars", Sidecar, _NETWORKING, _ISTIO_VERSIONS, (), Effect.PARTIAL),
-    Kind("ProxyConfig", "proxyconfigs", ProxyConfig, _NETWORKING, _ISTIO_VERSIONS, (), Effect.NONE_YET),
-    Kind("EnvoyFilter", "envoyfilters", EnvoyFilter, _NETWORKING, _ISTIO_VERSIONS, (), Effect.NONE_YET),
+    Kind("ProxyConfig", "proxyconfigs", ProxyConfig, _NETWORKING, _ISTIO_VERSIONS),
+    Kind("EnvoyFilter", "envoyfilters", EnvoyFilter, _NETWORKING, _ISTIO_VERSIONS, (), Effect.PARTIAL),
     Kind("PeerAuthentication", "peerauthentications", PeerAuthentication, _SECURITY, _SECURITY_VERSIONS, ("pa",)),
     Kind(
         "RequestAuthentication", "requestauthentications", RequestAuthentication, _SECURITY, _SECURITY_VERSIONS, ("ra",)
     ),
     Kind("AuthorizationPolicy", "authorizationpolicies", AuthorizationPolicy, _SECURITY, _SECURITY_VERSIONS, ("ap",)),
     Kind("OidcLogin", "oidclogins", OidcLogin, "lateen.dev"),
+    Kind("Telemetry", "telemetries", Telemetry, "telemetry.istio.io", ("v1", "v1alpha1")),
+    Kind("RateLimit", "ratelimits", RateLimit, "lateen.dev", short_names=("rl",)),
+    Kind("ExternalProcessor", "externalprocessors", ExternalProcessor, "lateen.dev"),
+    Kind("ApiKeyAuthentication", "apikeyauthentications", ApiKeyAuthentication, "lateen.dev", short_names=("aka",)),
+    Kind("Egress", "egresses", Egress, "lateen.dev"),
+    Kind("HealthCheck", "healthchecks", HealthCheck, "lateen.dev", short_names=("hc",)),
+    Kind("SessionPersistence", "sessionpersistences", SessionPersistence, "lateen.dev"),
+    Kind("rule", "rules", Rule, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("instance", "instances", Instance, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("handler", "handlers", Handler, MIXER_GROUP, _MIXER_VERSIONS),
+    *_older_kinds(),
+    Kind("attributemanifest", "attributemanifests", AttributeManifest, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("adapter", "adapters", AdapterDescription, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("template", "templates", TemplateDescription, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("QuotaSpec", "quotaspecs", QuotaSpec, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("QuotaSpecBinding", "quotaspecbindings", QuotaSpecBinding, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("HTTPAPISpec", "httpapispecs", HttpApiSpec, MIXER_GROUP, _MIXER_VERSIONS),
+    Kind("HTTPAPISpecBinding", "httpapispecbindings", HttpApiSpecBinding, MIXER_GROUP, _MIXER_VERSIONS),
     Kind("MeshConfig", "meshconfigs", MeshConfig, "mesh.istio.io", ("v1alpha1",), effect=Effect.PARTIAL),
 )
 """Every kind that Lateen accepts."""

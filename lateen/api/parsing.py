@@ -105,7 +105,7 @@ def _struct_at(spec: type[Struct], location: Location) -> type[Struct]:
     """Return the struct type that the last steps of a location are fields of."""
     struct = spec
     for step in location:
-        field = next((field for name, field in struct.model_fields.items() if alias(name) == step), None)
+        field = next((field for name, field in struct.model_fields.items() if step in (alias(name), name)), None)
         struct = (field and _struct_in(field.annotation)) or struct
     return struct
 

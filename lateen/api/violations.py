@@ -7,17 +7,19 @@ from lateen.api.objects import NOWHERE, Source
 
 
 class Severity(StrEnum):
-    """An error keeps an object out; a warning lets it in."""
+    """An error keeps an object out; a warning lets it in; an info is only worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One fault of one document: its path inside the document, and a message that says what would be right.
 
-    `subject` names the object, as far as it is known; `source` knows file and line. As text:
+    `subject` names the object, as far as it is known; `source` knows file and line. `code` is that of a finding about
+    the mesh as a whole. As text:
     `reviews.yaml:12: VirtualService default/reviews: spec.http[0].route[1].weight: must be …`.
     """
 
@@ -26,6 +28,7 @@ class Violation:
     severity: Severity = Severity.ERROR
     source: Source = field(default=NOWHERE, compare=False)
     subject: str = ""
+    code: str = ""
 
     @property
     def line(self) -> int:
@@ -41,5 +44,5 @@ class Violation:
         return f"{self.source.file}:{self.line}{column}"
 
     def __str__(self) -> str:
-        warning = "warning" if self.severity is Severity.WARNING else ""
-        return ": ".join(part for part in (self.place, warning, self.subject, self.path, self.message) if part)
+        severity = "" if self.severity is Severity.ERROR else self.severity.value
+        return ": ".join(part for part in (self.place, severity, self.subject, self.path, self.message) if part)

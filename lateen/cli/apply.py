@@ -30,6 +30,7 @@ def command(
         output.print_json(answer)
     else:
         print_outcomes(answer["outcomes"])
+        print_consequences(answer["consequences"])
     if any(outcome["action"] == "refused" for outcome in answer["outcomes"]):
         ctx.exit(USAGE)
 
@@ -49,16 +50,26 @@ def print_outcomes(outcomes: Iterable[Mapping[str, Any]]) -> None:
     for outcome in outcomes:
         click.echo(f"{outcome['subject'] or 'document'} {outcome['action']}")
         for violation in outcome["violations"]:
-            click.echo(f"  {violation_line(violation)}", err=True)
+            if violation["severity"] != "info":
+                click.echo(f"  {violation_line(violation)}", err=True)
         if outcome["note"]:
             click.echo(f"  note: {outcome['note']}", err=True)
 
 
+def print_consequences(found: Iterable[Mapping[str, Any]]) -> None:
+    """Print what is doubtful about other objects since a change."""
+    for violation in found:
+        if violation["severity"] != "info":
+            click.echo(f"{violation['subject']} is concerned", err=True)
+            click.echo(f"  {violation_line(violation)}", err=True)
+
+
 def violation_line(violation: Mapping[str, Any]) -> str:
-    """Write a violation as `file:line: field: message`, the file as seen from here."""
+    """Write a violation as `file:line: field: message [code]`, the file as seen from here."""
     place = f"{shown_path(violation['file'])}:{violation['line']}" if violation["file"] else ""
-    severity = "warning" if violation["severity"] == "warning" else ""
-    return ": ".join(part for part in (place, severity, violation["path"], violation["message"]) if part)
+    severity = violation["severity"] if violation["severity"] != "error" else ""
+    code = f" [{violation['code']}]" if violation["code"] else ""
+    return ": ".join(part for part in (place, severity, violation["path"], violation["message"]) if part) + code
 
 
 def shown_path(path: str) -> str:

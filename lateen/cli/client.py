@@ -57,7 +57,7 @@ class ApiClient:
     ) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         target = "/" + "/".join(quote(part, safe="") for part in path) + ("?" + urlencode(given) if given else "")
-        connection = self._connection(timeout_seconds)
+        connection = self._let_in(timeout_seconds)
         try:
             connection.request(method, target, None if body is None else json.dumps(body), _headers(body))
             answer = connection.getresponse()
@@ -65,9 +65,32 @@ class ApiClient:
         except TimeoutError:
             raise NotRunning(f"mesh '{self.mesh.name}' did not answer within {timeout_seconds:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            raise NotRunning(f"mesh '{self.mesh.name}' broke off its answer ({error}); try again") from None
+            raise self._broken_off(error) from None
         finally:
             connection.close()
+
+    def _let_in(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        """Return a connection on which the control plane has answered, so that our certificate is one that it takes.
+
+        It may just be exchanged, and with TLS 1.3 a client learns that it was refused only when it waits for an answer:
+        too late to know what became of a request for a change.
+        """
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            connection = self._connection(timeout_seconds)
+            try:
+                connection.request("GET", "/healthz")
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if time.monotonic() > deadline:
+                    raise self._broken_off(error) from None
+            else:
+                return connection
+            time.sleep(_RETRY_SECONDS)
+
+    def _broken_off(self, error: Exception) -> NotRunning:
+        return NotRunning(f"mesh '{self.mesh.name}' broke off its answer ({error}); try again")
 
     def _connection(self, timeout_seconds: float) -> http.client.HTTPConnection:
         deadline = time.monotonic() + self._patience_seconds

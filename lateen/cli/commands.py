@@ -15,6 +15,7 @@ class Row(NamedTuple):
 RUN: Final = "Run a mesh"
 CHANGE: Final = "Change what it does"
 LOOK: Final = "See what its proxies do"
+MEASURE: Final = "See how it fares"
 TRUST: Final = "See and change whom it trusts"
 OFFLINE: Final = "Without a mesh"
 
@@ -29,6 +30,8 @@ COMMANDS: Final = (
     Row("delete", "delete", "Remove objects.", CHANGE),
     Row("scale", "scale", "Set how many instances of a Deployment or StatefulSet run.", CHANGE),
     Row("wait", "wait", "Return when every proxy has acknowledged an object.", CHANGE),
+    Row("explain", "explain", "Tell what becomes of a request, and which line decides it; also why one failed.", LOOK),
+    Row("describe", "describe", "Tell all that concerns a service or a workload.", LOOK),
     Row("proxy-status", "proxy_status", "Show what each proxy has acknowledged, and what it refused.", LOOK),
     Row(
         "proxy-config",
@@ -36,8 +39,13 @@ COMMANDS: Final = (
         "Show the listeners, routes, clusters, endpoints or secrets that a proxy runs.",
         LOOK,
     ),
+    Row("top", "top", "Show live who calls whom: rate, errors, latency, mutual TLS.", MEASURE),
+    Row("metrics", "metrics", "Ask a question about the mesh's metrics, in PromQL.", MEASURE),
+    Row("trace", "trace", "List the last traces, or show one as a waterfall.", MEASURE),
     Row("ca", "ca", "Show the certificate authority and what it issued, or rotate its root.", TRUST),
     Row("authz", "authz", "Tell who may call whom, and which rule decides; also without a mesh.", TRUST),
+    Row("mixer", "mixer", "Tell where the actions of Mixer's rules are carried out; also without a mesh.", TRUST),
+    Row("analyze", "analyze", "Tell what is wrong or doubtful, in files or in the mesh, with Istio's codes.", OFFLINE),
     Row("validate", "validate", "Check files; needs no mesh.", OFFLINE),
     Row("kinds", "kinds", "List the kinds of objects that files may hold.", OFFLINE),
     Row("completion", "completion", "Print the completion script for a shell.", OFFLINE),

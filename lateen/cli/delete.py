@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from lateen.cli import client, options
-from lateen.cli.apply import print_outcomes, request_body
+from lateen.cli.apply import print_consequences, print_outcomes, request_body
 from lateen.cli.failures import FAILED, USAGE, BadInput
 from lateen.cli.references import parse_words
 
@@ -39,9 +39,10 @@ def command(
     else:
         home = namespace or options.DEFAULT_NAMESPACE
         body = {"objects": [{**reference._asdict(), "namespace": home} for reference in references]}
-    outcomes = api.post("v1", "delete", body=body)["outcomes"]
-    print_outcomes(outcomes)
-    ctx.exit(_exit_code(outcomes, ignore_not_found))
+    answer = api.post("v1", "delete", body=body)
+    print_outcomes(answer["outcomes"])
+    print_consequences(answer["consequences"])
+    ctx.exit(_exit_code(answer["outcomes"], ignore_not_found))
 
 
 def _exit_code(outcomes: list[dict[str, Any]], ignore_not_found: bool) -> int:

@@ -18,22 +18,25 @@ class Text(NamedTuple):
     text: str
 
 
-def read(paths: Iterable[str]) -> tuple[Text, ...]:
-    """Read every file, and every YAML or JSON file right inside every folder; raises `BadInput`."""
-    return tuple(text for path in paths for text in _texts(path))
+def read(paths: Iterable[str], *, deeply: bool = False) -> tuple[Text, ...]:
+    """Read every file, and every YAML or JSON file right inside every folder, or `deeply` anywhere inside; raises
+    `BadInput`.
+    """
+    return tuple(text for path in paths for text in _texts(path, deeply))
 
 
-def _texts(path: str) -> Iterator[Text]:
+def _texts(path: str, deeply: bool) -> Iterator[Text]:
     if path == "-":
         yield Text(STANDARD_INPUT, sys.stdin.read())
     elif Path(path).is_dir():
-        yield from _folder(Path(path))
+        yield from _folder(Path(path), deeply)
     else:
         yield _file(Path(path))
 
 
-def _folder(folder: Path) -> Iterator[Text]:
-    found = [path for path in sorted(folder.iterdir()) if path.suffix in _ENDINGS and path.is_file()]
+def _folder(folder: Path, deeply: bool) -> Iterator[Text]:
+    inside = folder.rglob("*") if deeply else folder.iterdir()
+    found = [path for path in sorted(inside) if path.suffix in _ENDINGS and path.is_file()]
     if not found:
         raise BadInput(f"{folder} holds no file that ends in {', '.join(_ENDINGS)}")
     yield from (_file(path) for path in found if not path.name.startswith("."))

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from lateen.cli import client, options
+from lateen.cli import access_logs, client, options
+from lateen.cli.access_logs import CallReader, ProxyLog, Wanted
 from lateen.cli.failures import BadInput, Failed
 
 _CHUNK_BYTES: Final = 64 * 1024
@@ -20,7 +21,7 @@ _RECORD: Final = "audit"  # as `lateen.envoy.audit_logs` writes it
 
 
 @click.command("logs")
-@options.workload_argument()
+@options.workload_argument(required=False)
 @options.mesh_option
 @options.namespace_option()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
@@ -28,24 +29,51 @@ _RECORD: Final = "audit"  # as `lateen.envoy.audit_logs` writes it
 @click.option(
     "--audit", is_flag=True, help="Only the proxy's records of refused and audited calls, a line of JSON each."
 )
+@click.option("--access", is_flag=True, help="The calls that the proxy logged; of all proxies without WORKLOAD.")
+@click.option("--status", default="", help="With --access: only answers such as 503, 5xx, 400-499.")
+@click.option("--from", "source", default="", metavar="NAME", help="With --access: only calls of this workload.")
+@click.option("--to", "destination", default="", metavar="NAME", help="With --access: only calls to this service.")
+@click.option("--method", default="", help="With --access: only requests with this method.")
+@click.option("--path", default="", metavar="PREFIX", help="With --access: only paths that begin like this.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
+@options.output_option("json")
 def command(
     *,
-    workload: str,
+    workload: str | None,
     mesh: str | None,
     namespace: str | None,
     follow: bool,
     container: str,
     audit: bool,
+    access: bool,
+    status: str,
+    source: str,
+    destination: str,
+    method: str,
+    path: str,
     tail: int | None,
+    form: str | None,
 ) -> None:
     """Print what WORKLOAD wrote to its standard output and error.
 
     WORKLOAD is a workload or Deployment name, `name.namespace` or `deploy/name`; of several instances the first ready
     one is meant.
     """
+    wanted = Wanted(status, source, destination, method, path)
+    if access:
+        reader = _call_reader(client.connect(mesh), workload, namespace, wanted)
+        access_logs.print_calls(reader, tail, follow=follow, as_json=form == "json")
+        return
+    if workload is None:
+        raise click.UsageError("Missing argument 'WORKLOAD'.", click.get_current_context())
+    if wanted != Wanted() or form:
+        raise BadInput("--status, --from, --to, --method, --path and -o only come with --access")
     row = find_workload(client.connect(mesh), workload, namespace)
-    path = Path(choose_container(row, "proxy" if audit else container)["log"])
+    _print_log(row, "proxy" if audit else container, audit, tail, follow)
+
+
+def _print_log(row: dict[str, Any], container: str, audit: bool, tail: int | None, follow: bool) -> None:
+    path = Path(choose_container(row, container)["log"])
     try:
         with path.open("rb") as log:
             if audit:
@@ -56,6 +84,17 @@ def command(
         raise Failed(f"{row['name']} has written nothing yet as {container}") from None
     except PermissionError:
         raise Failed(f"{path} may only be read by the user who started the mesh") from None
+
+
+def _call_reader(api: client.ApiClient, workload: str | None, namespace: str | None, wanted: Wanted) -> CallReader:
+    """Return what reads the calls that were logged by the proxies of a workload, or by all of a namespace or mesh."""
+    rows = api.get("v1", "workloads")["workloads"]
+    if workload is None:
+        chosen = [row for row in rows if namespace in (None, row["namespace"])]
+    else:
+        chosen = api.get("v1", "find", reference=workload, namespace=namespace)["workloads"]
+    logs = [ProxyLog(row, Path(choose_container(row, "proxy")["log"])) for row in chosen if row["role"]]
+    return CallReader(logs, rows, wanted)
 
 
 def find_workload(api: client.ApiClient, reference: str, namespace: str | None) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def has_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
+def is_terminal() -> bool:
+    """Tell whether standard output is a terminal, of which a program can clear the screen."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def short_age(seconds: float | None) -> str:
     """Say how long ago something was, in at most two units: `45s`, `3m10s`, `5h2m`, `3d4h`."""
     if seconds is None:

@@ -30,9 +30,17 @@ def secret_rows(entry: Json) -> Iterator[SecretRow]:
     if (own := secret.get("tls_certificate")) is not None:
         yield from _rows(name, "Cert Chain", status, _certificates(own.get("certificate_chain", {}))[:1])
     elif (validation := secret.get("validation_context")) is not None:
-        yield from _rows(name, "CA", status, _certificates(validation.get("trusted_ca", {})))
+        yield from _rows(name, "CA", status, list(_believed(validation)))
     else:
         yield from _rows(name, "", status, [])
+
+
+def _believed(validation: Json) -> Iterator[x509.Certificate]:
+    """Yield the authorities that count for everybody, or those of each trust domain."""
+    yield from _certificates(validation.get("trusted_ca", {}))
+    validator = validation.get("custom_validator_config", {}).get("typed_config", {})
+    for domain in validator.get("trust_domains", ()):
+        yield from _certificates(domain.get("trust_bundle", {}))
 
 
 def _rows(name: str, kind: str, status: str, found: list[x509.Certificate]) -> Iterator[SecretRow]:

@@ -1,11 +1,15 @@
 """`lateen validate`: checks files with the same code as a mesh, without one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
 from lateen.api import decode
-from lateen.api.violations import Violation
+from lateen.api.config_set import ConfigSet
+from lateen.api.kinds import MIXER_GROUP
+from lateen.api.mesh import settings
+from lateen.api.violations import Severity
 from lateen.cli import files, options, output
 from lateen.cli.failures import USAGE
 
@@ -21,7 +25,8 @@ def command(
 ) -> None:
     """Check files and folders; print everything that is wrong, with file, line and field. Needs no mesh.
 
-    Exit code 2 when an object would be refused; warnings alone leave it at 0.
+    `lateen analyze` also tells what is doubtful in the objects together. Exit code 2 when an object would be refused;
+    warnings alone leave it at 0.
     """
     if not filenames and not paths:
         raise click.UsageError("name a file: lateen validate -f FILE", ctx)
@@ -31,27 +36,35 @@ def command(
         ctx.exit(USAGE)
 
 
-def read(paths: Iterable[str], namespace: str = options.DEFAULT_NAMESPACE) -> decode.Decoded:
-    """Read and decode files and folders, all together."""
-    return decode.combine(decode.decode_yaml(text.text, text.file, namespace) for text in files.read(paths))
+def read(paths: Iterable[str], namespace: str = options.DEFAULT_NAMESPACE, *, deeply: bool = False) -> decode.Decoded:
+    """Read and decode files and folders, all together; `deeply` with the folders in folders."""
+    texts = files.read(paths, deeply=deeply)
+    decoded = decode.combine(decode.decode_yaml(text.text, text.file, namespace) for text in texts)
+    return _with_rule_faults(decoded)
 
 
-def violation_json(violation: Violation) -> dict[str, object]:
-    """Return a violation as JSON values."""
-    return {
-        "file": violation.source.file,
-        "line": violation.line,
-        "subject": violation.subject,
-        "path": violation.path,
-        "message": violation.message,
-        "severity": violation.severity.value,
-    }
+def _with_rule_faults(decoded: decode.Decoded) -> decode.Decoded:
+    """Add what is wrong with Mixer's objects among each other. That one is not there is only a warning: a mesh may have
+    it.
+    """
+    if all(item.key.group != MIXER_GROUP for item in decoded.objects):
+        return decoded
+    # Files without such objects are read without the engine of Mixer, which takes time to load.
+    from lateen.mixer import rules
+
+    rule_set = rules.resolve(ConfigSet(decoded.objects), settings.ROOT_NAMESPACE)
+    missing = (replace(violation, severity=Severity.WARNING) for violation in rule_set.unresolved)
+    faulty = {violation.subject for violation in rule_set.violations}
+    valid = tuple(item for item in decoded.objects if str(item.key) not in faulty)
+    return decode.Decoded(valid, (*decoded.violations, *rule_set.violations, *missing))
 
 
 def _print(decoded: decode.Decoded, form: str | None) -> None:
     if form == "json":
-        violations = [violation_json(violation) for violation in decoded.violations]
-        output.print_json({"valid": len(decoded.objects), "violations": violations})
+        from lateen.cli import analyze
+        from lateen.plan.analysis import reports
+
+        output.print_json([analyze.finding_json(one) for one in reports.of_violations(decoded.violations)])
         return
     for violation in decoded.violations:
         click.echo(str(violation), err=True)

@@ -47,9 +47,14 @@ def command(
 
 def parse_timeout(text: str) -> float:
     """Read a duration such as `30s`; raises `BadInput`."""
+    return parse_duration(text, "--timeout")
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Read a duration that an option gives, in seconds; raises `BadInput`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
     if match is None:
-        raise BadInput(f"--timeout {text} is no duration; write one like 500ms, 30s or 2m")
+        raise BadInput(f"{option} {text} is no duration; write one like 500ms, 30s or 2m")
     return float(match[1]) * _UNITS[match[2] or ""]
 
 

@@ -1,4 +1,5 @@
-"""Audit records: one for each refused call, and one for each that an AUDIT rule matches.
+"""Audit records: one for each refused call, each that an AUDIT rule matches, and each that a policy in dry-run would
+refuse.
 
 Who, what, the decision, by which rule, and when. Nothing that a client sends is in them but method, host, path without
 query, and request id: no token, no cookie, no other header.
@@ -10,14 +11,14 @@ from typing import Any, Final
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import grpc_service_pb2, substitution_format_string_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
-from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from lateen.envoy import rbac
+from lateen.envoy import log_filters, rbac
 from lateen.envoy.matching import PAYLOAD, TOKENS
 from lateen.envoy.side import Side
 from lateen.envoy.values import typed
+from lateen.names import peer_pattern
 from lateen.plan.types import AuditTrail, Guard
 
 RECORD: Final = "audit"
@@ -26,7 +27,7 @@ RECORD: Final = "audit"
 _HTTP_RULES: Final = "envoy.filters.http.rbac"
 _TCP_RULES: Final = "envoy.filters.network.rbac"
 _RULE: Final = r"ns\\[([^\\]]*)\\]-policy\\[([^\\]]*)\\]-rule\\[([0-9]+)\\]"
-_INSTANCE: Final = r"^([^.]+)[.]([^.]+)[.]pod[.]lateen[.]internal$"
+_INSTANCE: Final = peer_pattern("instance")
 _SPIFFE: Final = r"^spiffe://[^/]+/ns/([^/]+)/sa/[^/]+$"
 
 
@@ -41,20 +42,30 @@ def http_records(guard: Guard, side: Side) -> list[Any]:
     if guard.access.audit:
         fields = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
         logs += _logs(guard.trail, fields, _noted(_HTTP_RULES, _AUDIT_RESULT))
-    return logs
+    return [*logs, *_trials(guard, guard.trail, seen, _HTTP_RULES)]
 
 
 def tcp_records(guard: Guard) -> list[Any]:
     """Say the records of connections that are not HTTP."""
     if guard.trail is None:
         return []
-    refused = _cel("connection.termination_details.startsWith('rbac_access_denied')")
+    refused = log_filters.cel("connection.termination_details.startsWith('rbac_access_denied')")
     by = {**_rule("connection.termination_details"), "reason": "%CONNECTION_TERMINATION_DETAILS%"}
     logs = list(_logs(guard.trail, {**_COMMON, "decision": "deny", **by}, refused))
     if guard.access.audit:
         fields = {**_COMMON, "decision": "audit", **_by(_AUDITED, _TCP_RULES)}
         logs += _logs(guard.trail, fields, _noted(_TCP_RULES, _AUDIT_RESULT))
-    return logs
+    return [_at_end(log) for log in (*logs, *_trials(guard, guard.trail, _COMMON, _TCP_RULES))]
+
+
+def _trials(guard: Guard, trail: AuditTrail, seen: Mapping[str, str], rules: str) -> Iterator[Any]:
+    """Say the records of what policies in dry-run would have refused."""
+    tried = {rbac.TRIED_DENY_PREFIX: guard.access.tried_deny, rbac.TRIED_ALLOW_PREFIX: guard.access.tried_allow}
+    for prefix, found in tried.items():
+        # An ALLOW policy without rules would refuse everything.
+        if found or (found is not None and prefix == rbac.TRIED_ALLOW_PREFIX):
+            fields = {**seen, "decision": "dry-run", **_by(f"{prefix}{rbac.MATCHED_RULE}", rules)}
+            yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
 
 
 _ENFORCED: Final = "enforced_effective_policy_id"
@@ -84,6 +95,12 @@ _REQUEST: Final = {
 }
 
 
+def _at_end(log: Any) -> Any:
+    """Have one record for a connection: loggers are told of its beginning, too."""
+    log.filter.CopyFrom(log_filters.all_of(log_filters.at_end(), log.filter))
+    return log
+
+
 def _by(key: str, rules: str) -> Mapping[str, str]:
     """Say which rule decided, as the filter that did so noted it."""
     return _rule(f"metadata.filter_metadata['{rules}']['{key}']")
@@ -101,7 +118,7 @@ def _http_refusals(guard: Guard) -> Any:
     if guard.access.custom:
         refusals.append(accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]}))
     if guard.issuers:
-        refusals.append(_cel("response.code_details.startsWith('jwt_authn_access_denied')"))
+        refusals.append(log_filters.cel("response.code_details.startsWith('jwt_authn_access_denied')"))
     if len(refusals) == 1:
         return refusals[0]
     return accesslog_pb2.AccessLogFilter(or_filter={"filters": refusals})
@@ -115,12 +132,6 @@ def _noted(rules: str, result: str) -> Any:
     message.metadata_filter.matcher.value.string_match.exact = "denied"
     message.metadata_filter.match_if_key_not_found.value = False
     return message
-
-
-def _cel(expression: str) -> Any:
-    config = typed(cel_pb2.ExpressionFilter(expression=expression))
-    name = "envoy.access_loggers.extension_filters.cel"
-    return accesslog_pb2.AccessLogFilter(extension_filter={"name": name, "typed_config": config})
 
 
 def _logs(trail: AuditTrail, fields: Mapping[str, str], of: Any) -> Iterator[Any]:

@@ -1,45 +1,45 @@
 """The bootstrap: what an Envoy knows before it has spoken to anyone."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from lateen.envoy import reconnection, statistics
 from lateen.envoy.addresses import ANY_ADDRESS
 from lateen.envoy.clusters import stat_name
 from lateen.envoy.listeners import LOOPBACK
-from lateen.names import CONTROL_PLANE_HOST, PROXY_SOCKET_MARK, ROOT_SECRET, SDS_CLUSTER, WORKLOAD_SECRET
+from lateen.model.statistics import USUAL, Statistics
+from lateen.names import (
+    CONTROL_PLANE_HOST,
+    METRICS_CLUSTER,
+    MIXER_CLUSTER,
+    OWN_ROOT_SECRET,
+    PROXY_SOCKET_MARK,
+    SDS_CLUSTER,
+    TRACES_CLUSTER,
+    WORKLOAD_SECRET,
+)
 
 ADMIN_PORT: Final = 15000
 HEALTH_PORT: Final = 15021
 METRICS_PORT: Final = 15090
+MERGED_METRICS_PORT: Final = 15020
 XDS_CLUSTER: Final = "xds-grpc"
 ADMIN_CLUSTER: Final = "lateen-admin"
 
 _OWNER_ONLY: Final = 0o600
 _MOST_CONNECTIONS: Final = 100_000
 _LARGEST_REGEX: Final = 32_768
+_SPANS_WAIT_MILLISECONDS: Final = 1000
+_FORMATS_IN_RATE_LIMITS: Final = "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value"
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions"
 
-_KEPT_PREFIXES: Final = ("cluster_manager.", "listener_manager.", "server.", f"cluster.{XDS_CLUSTER};.", "wasm")
-_KEPT_SUFFIXES: Final = ("rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied")
-_KEPT_PATTERNS: Final = (
-    r"vhost\..*\.route\..*",
-    r"cluster\..*;\.upstream_rq_(\d\d\d|\dxx|total|active|time|timeout|retry|pending_overflow)",
-    r"cluster\..*;\.upstream_cx_(total|active|connect_fail|overflow|rx_bytes_total|tx_bytes_total)",
-    r"cluster\..*;\.(membership_healthy|membership_total|outlier_detection\.ejections_active)",
-    r"http\..*;\.(downstream_rq_(\dxx|total|time)|fault\.(aborts|delays)_injected)",
-)
-"""What the live table, the dashboards and a person who looks for a fault need; all else costs memory a cluster."""
-
-_RECONNECTION: Final = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}
-"""A control plane that comes back is found at once: it is near, and Envoy's own pauses grow to half a minute."""
-
-_TAGS: Final = {
-    "cluster_name": r"^cluster\.((.+?);\.)",
-    "http_conn_manager_prefix": r"^http\.((.+?);\.)",
-    "response_code": r"_rq(_(\d{3}))$",
-    "response_code_class": r"_rq(_(\dxx))$",
+_RECONNECTION: Final = {
+    "retry_back_off": {
+        "base_interval": f"{reconnection.SHORTEST.total_seconds():g}s",
+        "max_interval": f"{reconnection.LONGEST.total_seconds():g}s",
+    }
 }
-"""Parts of statistics' names that become labels: the outer group is cut out of the name, the inner one is the value."""
 
 
 def bootstrap(
@@ -49,7 +49,13 @@ def bootstrap(
     xds_socket: str,
     sds_socket: str,
     admin_socket: str,
+    mixer_socket: str,
+    traces_socket: str,
+    metrics_socket: str = "",
+    metrics_path: str = "",
     metadata: Mapping[str, object] | None = None,
+    kept: Statistics = USUAL,
+    version: str = "",
     socket_mark: int | None = PROXY_SOCKET_MARK,
     admin_port: int = ADMIN_PORT,
     health_port: int = HEALTH_PORT,
@@ -59,7 +65,10 @@ def bootstrap(
 
     That one is TLS, with the workload's certificate, which comes over the socket `sds_socket` before. The admin
     interface is at `admin_socket`, for its own user only, from the first moment on; on loopback it can be reached
-    once the configuration has come, as all listeners. `cluster` is the name of the service that the proxy stands for.
+    once the configuration has come, as all listeners. Where a policy needs it, the Mixer process is asked at
+    `mixer_socket`, and spans for the mesh's own collector go to `traces_socket`. What is read at port 15020 comes from
+    `metrics_socket`, at `metrics_path`; without one the port is not open. `cluster` is the name of the service that
+    the proxy stands for. `kept` are its statistics, and `version` is what `istio_build` says of it.
     `socket_mark` marks the proxy's own connections, so that they are not captured; None leaves them unmarked, where
     nothing is captured or marks are not permitted.
     """
@@ -74,18 +83,19 @@ def bootstrap(
                 _sds_cluster(sds_socket),
                 _xds_cluster(xds_socket),
                 _pipe_cluster(ADMIN_CLUSTER, admin_socket),
+                _mixer_cluster(mixer_socket),
+                _pipe_cluster(TRACES_CLUSTER, traces_socket),
+                *((_pipe_cluster(METRICS_CLUSTER, metrics_socket),) if metrics_socket else ()),
+                *statistics.sink_clusters(kept),
             ],
             "listeners": [
                 _admin_listener(admin_port),
-                _single_path_listener("metrics", metrics_port, "/stats/prometheus", "/stats/prometheus"),
+                _metrics_listener(metrics_port, version),
+                *((_merged_metrics_listener(metrics_path, version),) if metrics_socket else ()),
                 _single_path_listener("health", health_port, "/healthz/ready", "/ready"),
             ],
         },
-        "stats_config": _stats_config(),
-        # Histograms are as old as this when somebody reads them.
-        "stats_flush_interval": "1s",
-        # A thousand clusters of which a few are used shall not cost the statistics of a thousand.
-        "deferred_stat_options": {"enable_deferred_creation_stats": True},
+        **statistics.statistics(kept),
         "layered_runtime": _layered_runtime(),
         "overload_manager": _overload_manager(),
     }
@@ -121,6 +131,11 @@ def _sds_cluster(socket: str) -> dict[str, Any]:
     return {**_pipe_cluster(SDS_CLUSTER, socket), **_http2({})}
 
 
+def _mixer_cluster(socket: str) -> dict[str, Any]:
+    """Say the Mixer process; no connection is made before the first question."""
+    return {**_pipe_cluster(MIXER_CLUSTER, socket), **_http2({})}
+
+
 def _http2(options: Mapping[str, object]) -> dict[str, Any]:
     return {
         "typed_extension_protocol_options": {
@@ -146,7 +161,7 @@ def _control_plane_tls() -> dict[str, Any]:
                 "tls_certificate_sds_secret_configs": [_secret(WORKLOAD_SECRET)],
                 "combined_validation_context": {
                     "default_validation_context": {"match_typed_subject_alt_names": [host]},
-                    "validation_context_sds_secret_config": _secret(ROOT_SECRET),
+                    "validation_context_sds_secret_config": _secret(OWN_ROOT_SECRET),
                 },
             },
         },
@@ -190,16 +205,42 @@ def _admin_listener(port: int) -> dict[str, Any]:
     }
 
 
-def _single_path_listener(name: str, port: int, path: str, admin_path: str) -> dict[str, Any]:
-    """Say a port at which one path of the admin interface can be read, and nothing else."""
+def _metrics_listener(port: int, version: str) -> dict[str, Any]:
+    """Say the port at which the proxy's own metrics are read."""
+    log = statistics.build_log(version) if version else {}
+    listener = _single_path_listener("metrics", port, "/stats/prometheus", "/stats/prometheus", log=log)
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"].insert(0, statistics.expanding())
+    return {**listener, "per_connection_buffer_limit_bytes": statistics.LARGEST_PAGE_BYTES}
+
+
+def _merged_metrics_listener(path: str, version: str) -> dict[str, Any]:
+    """Say the port at which the proxy's metrics are read together with its application's."""
+    log = statistics.build_log(version) if version else {}
+    return _single_path_listener(
+        "merged-metrics", MERGED_METRICS_PORT, "/stats/prometheus", path, METRICS_CLUSTER, log=log
+    )
+
+
+def _single_path_listener(
+    name: str,
+    port: int,
+    path: str,
+    target_path: str,
+    cluster: str = ADMIN_CLUSTER,
+    *,
+    log: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Say a port at which one path, of the admin interface if nothing else is said, can be read, and nothing else."""
     route = {
         "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
-        "route": {"cluster": ADMIN_CLUSTER, "prefix_rewrite": admin_path},
+        "route": {"cluster": cluster, "prefix_rewrite": target_path},
     }
     router = {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"}
     manager = {
         "@type": f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
+        **log,
         "internal_address_config": {},
         "route_config": {"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
@@ -214,22 +255,19 @@ def _single_path_listener(name: str, port: int, path: str, admin_path: str) -> d
     }
 
 
-def _stats_config() -> dict[str, Any]:
-    patterns = [
-        *({"prefix": prefix} for prefix in _KEPT_PREFIXES),
-        *({"suffix": suffix} for suffix in _KEPT_SUFFIXES),
-        *({"safe_regex": {"regex": pattern}} for pattern in _KEPT_PATTERNS),
-    ]
-    return {
-        "use_all_default_tags": False,
-        "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in _TAGS.items()],
-        "stats_matcher": {"inclusion_list": {"patterns": patterns}},
-    }
-
-
 def _layered_runtime() -> dict[str, Any]:
-    """Say the settings that differ from Envoy's: regular expressions may be as large as people write them."""
-    return {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": _LARGEST_REGEX}}]}
+    """Say the settings that differ from Envoy's.
+
+    Regular expressions may be as large as people write them; spans are on their way within a second; requests are
+    described to rate limits by formats.
+    """
+    settings = {
+        "re2.max_program_size.error_level": _LARGEST_REGEX,
+        "tracing.zipkin.flush_interval_ms": _SPANS_WAIT_MILLISECONDS,
+        "tracing.opentelemetry.flush_interval_ms": _SPANS_WAIT_MILLISECONDS,
+        _FORMATS_IN_RATE_LIMITS: True,
+    }
+    return {"layers": [{"name": "static", "static_layer": settings}]}
 
 
 def _overload_manager() -> dict[str, Any]:

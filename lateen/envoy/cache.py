@@ -59,12 +59,12 @@ class ResourceCache:
 
     def assignment(self, plan: Cluster, known: tuple[Endpoint, ...]) -> Resource:
         """Return the resource with those of a port's endpoints that a cluster has."""
-        key = (ENDPOINT, id(known), plan.name, plan.labels, plan.includes_unready)
+        key = (ENDPOINT, id(known), plan.name, plan.labels, plan.includes_unready, plan.spread)
         found = self._resources.get(key)
         if found is not None:
             return found
         chosen = select(known, dict(plan.labels))
-        message = endpoints.cluster_load_assignment(plan.name, chosen, plan.includes_unready)
+        message = endpoints.cluster_load_assignment(plan.name, chosen, plan.includes_unready, plan.spread)
         return self._add(key, plan.name, message, (known,))
 
     def route_table(self, plan: RouteTable) -> Resource:

@@ -7,12 +7,13 @@ from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import config_source_pb2
 from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2
 
-from lateen.envoy import connection_pools, endpoints, load_balancing, transport_sockets
+from lateen.envoy import connection_pools, dynamic_names, endpoints, health_checks, load_balancing, transport_sockets
 from lateen.envoy.addresses import marked_source
 from lateen.envoy.values import duration, origin_metadata, typed
-from lateen.plan.types import Cluster, Discovery, Keepalive, OutlierDetection
+from lateen.names import OWN_METADATA
+from lateen.plan.telemetry_types import ServiceName
+from lateen.plan.types import Cluster, Discovery, Keepalive, OriginatedTls, OutlierDetection
 
-_DNS_REFRESH: Final = timedelta(seconds=60)
 _DNS_JITTER: Final = timedelta(milliseconds=100)
 
 
@@ -24,6 +25,7 @@ def cluster(plan: Cluster) -> Any:
     load_balancing.balance(message, plan)
     connection_pools.limit(message, plan)
     transport_sockets.secure(message, plan)
+    health_checks.check(message, plan)
     # Endpoints that are not ready are known to the proxy, so it must never fall back to them in a panic.
     message.common_lb_config.healthy_panic_threshold.value = plan.outliers.min_healthy_percent if plan.outliers else 0
     if plan.outliers is not None:
@@ -34,6 +36,8 @@ def cluster(plan: Cluster) -> Any:
         message.upstream_bind_config.CopyFrom(marked_source(plan.bind_address))
     if plan.origin is not None:
         message.metadata.CopyFrom(origin_metadata(plan.origin))
+    if plan.service is not None:
+        _name_service(message.metadata, plan.service)
     return message
 
 
@@ -56,6 +60,13 @@ def outlier_detection(plan: OutlierDetection) -> Any:
     if plan.splits_local:
         _detect(message, "consecutive_local_origin_failure", plan.consecutive_local)
     return message
+
+
+def _name_service(metadata: Any, service: ServiceName) -> None:
+    """Write which service it is: for Istio's tools as they expect it, for our metrics part by part."""
+    known = {name: value for name, value in service._asdict().items() if value}
+    metadata.filter_metadata["istio"].fields["services"].list_value.values.add().struct_value.update(known)
+    metadata.filter_metadata[OWN_METADATA].update(known)
 
 
 def ads_config_source() -> Any:
@@ -81,27 +92,36 @@ def _discover(message: Any, plan: Cluster) -> None:
         message.type = cluster_pb2.Cluster.EDS
         message.eds_cluster_config.eds_config.CopyFrom(ads_config_source())
     else:
+        if plan.discovery is Discovery.DYNAMIC_DNS:
+            message.cluster_type.CopyFrom(_dynamic_cluster_type(plan))
+            return
         if plan.discovery in (Discovery.DNS, Discovery.DNS_ROUND_ROBIN):
-            message.cluster_type.CopyFrom(_dns_cluster_type(plan.discovery))
+            message.cluster_type.CopyFrom(_dns_cluster_type(plan))
         else:
             message.type = cluster_pb2.Cluster.STATIC
         message.load_assignment.CopyFrom(_inline_endpoints(plan))
 
 
 def _inline_endpoints(plan: Cluster) -> Any:
-    return endpoints.cluster_load_assignment(plan.name, plan.endpoints, plan.includes_unready)
+    return endpoints.cluster_load_assignment(plan.name, plan.endpoints, plan.includes_unready, plan.spread)
 
 
-def _dns_cluster_type(discovery: Discovery) -> Any:
-    """Say that names are resolved, for as long as their answers live and every minute where there is no answer."""
+def _dns_cluster_type(plan: Cluster) -> Any:
+    """Say that names are resolved: for as long as their answers live, and again soon where there is no answer."""
     config = dns_cluster_pb2.DnsCluster(
-        dns_refresh_rate=duration(_DNS_REFRESH),
+        dns_refresh_rate=duration(plan.name_refresh),
         dns_jitter=duration(_DNS_JITTER),
         respect_dns_ttl=True,
         dns_lookup_family="V4_PREFERRED",
-        all_addresses_in_single_endpoint=discovery is Discovery.DNS_ROUND_ROBIN,
+        all_addresses_in_single_endpoint=plan.discovery is Discovery.DNS_ROUND_ROBIN,
     )
     return cluster_pb2.Cluster.CustomClusterType(name="envoy.clusters.dns", typed_config=typed(config))
+
+
+def _dynamic_cluster_type(plan: Cluster) -> Any:
+    verifies = not isinstance(plan.tls, OriginatedTls) or (plan.tls.verifies and not plan.tls.accepted_names)
+    config = dynamic_names.cluster_config(verifies=verifies)
+    return cluster_pb2.Cluster.CustomClusterType(name=dynamic_names.CLUSTER_TYPE, typed_config=typed(config))
 
 
 def _keep_alive(message: Any, plan: Keepalive) -> None:

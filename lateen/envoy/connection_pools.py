@@ -1,16 +1,22 @@
 """How many connections and requests a cluster carries, and which HTTP its upstream is spoken to in."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from envoy.config.common.matcher.v3 import matcher_pb2
 from envoy.config.core.v3 import protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
+from lateen.envoy.framing import field_of
+from lateen.envoy.matching import regex
 from lateen.envoy.values import duration, typed
 from lateen.model.protocol import Protocol
+from lateen.plan.destination_types import RetryBudget
 from lateen.plan.types import Cluster, Limits, OriginatedTls
 
 NO_BOUND: Final = 2**32 - 1
 _MOST_STREAMS: Final = 2**31 - 1
+_BUDGET_INTERVAL: Final = 3
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -22,6 +28,15 @@ def limit(message: Any, plan: Cluster) -> None:
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(typed(options))
 
 
+def _spend_on_retries(message: Any, budget: RetryBudget) -> None:
+    """Write a budget for retries. Envoy knows the interval, the generated messages do not yet."""
+    message.budget_percent.value = budget.percent
+    message.min_retry_concurrency.value = budget.minimum
+    if budget.interval is not None:
+        body = duration(budget.interval).SerializeToString()
+        message.MergeFromString(field_of(_BUDGET_INTERVAL, body))
+
+
 def http_protocol_options(plan: Cluster) -> Any | None:
     """Say how the upstream speaks HTTP; None where Envoy's defaults (HTTP/1.1, idle for an hour) are what is meant."""
     options = http_protocol_options_pb2.HttpProtocolOptions()
@@ -30,15 +45,29 @@ def http_protocol_options(plan: Cluster) -> Any | None:
         _open_streams(options.use_downstream_protocol_config.http2_protocol_options, plan.limits)
     elif plan.protocol.is_http2:
         _open_streams(options.explicit_http_config.http2_protocol_options, plan.limits)
-    elif plan.protocol.is_http and (_has_http_limits(plan.limits) or _follows_host(plan)):
+    elif plan.protocol.is_http and (_has_http_limits(plan.limits) or _follows_host(plan) or _failure_codes(plan)):
         options.explicit_http_config.http_protocol_options.SetInParent()
     else:
         return None
     if isinstance(plan.tls, OriginatedTls) and plan.tls.follows_host:
         _name_server_by_host(options.upstream_http_protocol_options, plan.tls)
+    if codes := _failure_codes(plan):
+        options.outlier_detection.error_matcher.CopyFrom(_answered_with(codes))
     if _has_http_limits(plan.limits):
         options.common_http_protocol_options.CopyFrom(_common_http_protocol_options(plan.limits))
     return options
+
+
+def _failure_codes(plan: Cluster) -> tuple[int, ...]:
+    return plan.outliers.failure_codes if plan.outliers else ()
+
+
+def _answered_with(codes: Iterable[int]) -> Any:
+    """Say which answers count as failures of an endpoint, instead of those from 500 on."""
+    message = matcher_pb2.MatchPredicate()
+    status = message.http_response_headers_match.headers.add(name=":status")
+    status.string_match.safe_regex.CopyFrom(regex("|".join(map(str, codes))))
+    return message
 
 
 def _follows_host(plan: Cluster) -> bool:
@@ -58,6 +87,8 @@ def _break_circuits(thresholds: Any, limits: Limits) -> None:
     thresholds.max_requests.value = _bound(limits.requests)
     thresholds.max_retries.value = _bound(limits.retries)
     thresholds.track_remaining = True
+    if limits.retry_budget is not None:
+        _spend_on_retries(thresholds.retry_budget, limits.retry_budget)
 
 
 def _bound(limit: int | None) -> int:
@@ -67,6 +98,9 @@ def _bound(limit: int | None) -> int:
 def _open_streams(http2: Any, limits: Limits) -> None:
     streams = limits.concurrent_streams
     http2.max_concurrent_streams.value = _MOST_STREAMS if streams is None else streams
+    if limits.ping is not None and limits.ping.interval is not None:
+        http2.connection_keepalive.interval.CopyFrom(duration(limits.ping.interval))
+        http2.connection_keepalive.timeout.CopyFrom(duration(limits.ping.timeout or limits.ping.interval))
 
 
 def _has_http_limits(limits: Limits) -> bool:

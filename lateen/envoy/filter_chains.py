@@ -1,23 +1,31 @@
 """Filter chains: what becomes of the connections that a match picks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from envoy.config.listener.v3 import listener_components_pb2
 
 from lateen.envoy.listener_filters import HTTP_PROTOCOLS
-from lateen.envoy.network_filters import authorization, http_connection_manager, offered_protocols, tcp_proxy
+from lateen.envoy.network_filters import (
+    authorization,
+    http_connection_manager,
+    offered_protocols,
+    peer_facts,
+    server_name_resolver,
+    tcp_proxy,
+)
 from lateen.envoy.server_sockets import server_socket
 from lateen.envoy.side import Side
+from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS, mesh_server
 from lateen.envoy.values import duration
 from lateen.names import BLACK_HOLE_CLUSTER
+from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
     BASE_PATHS,
     NO_GUARD,
-    AccessLog,
     Arrival,
     Chain,
     Guard,
@@ -53,14 +61,24 @@ _HANDSHAKE_TIMEOUT: Final = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a chain stands: what all its filters are told. `operation` is for the traces of inline routes."""
+    """Where a chain stands: what all its filters are told. `operation` is for the traces of inline routes.
+
+    With `is_mutual`, all that comes has the mesh's TLS. So many `trusted_proxies` stand before it and say who calls.
+    """
 
     side: Side
     stat_prefix: str
-    access_log: AccessLog
+    reports: Reports
     operation: str = ""
     guard: Guard = NO_GUARD
     paths: PathReading = BASE_PATHS
+    is_mutual: bool = False
+    trusted_proxies: int = 0
+
+    @property
+    def vantage(self) -> Vantage:
+        """From where its calls are seen."""
+        return Vantage(self.side, self.is_mutual)
 
 
 def filter_chain(name: str, plan: HttpChain | TcpChain, setting: Setting, port: int | None = None) -> Any:
@@ -83,6 +101,7 @@ def filter_chains(name: str, plan: Chain, setting: Setting, port: int | None = N
 def way_in(name: str, plan: Way, trust: MeshTrust, setting: Setting, port: int | None = None) -> Any:
     """Say a way into the workload: which connections take it, what they prove, and what becomes of them."""
     is_http = isinstance(plan.carries, HttpChain)
+    setting = replace(setting, is_mutual=plan.arrival in _MESH)
     chain = filter_chain(_way_name(name, plan), plan.carries, setting, port)
     chain.filter_chain_match.transport_protocol = _TRANSPORT[plan.arrival]
     chain.filter_chain_match.application_protocols.extend(_protocols(plan))
@@ -135,25 +154,30 @@ def match_http(chain: Any) -> None:
     chain.filter_chain_match.application_protocols.extend(HTTP_PROTOCOLS)
 
 
-def black_hole(name: str, port: int, access_log: AccessLog) -> Any:
+def black_hole(name: str, port: int, reports: Reports) -> Any:
     """Close connections that were made to the capture port itself: forwarded, they would come back for ever."""
     nowhere = TcpChain((Target(BLACK_HOLE_CLUSTER),))
-    return filter_chain(name, nowhere, Setting(Side.INBOUND, BLACK_HOLE_CLUSTER, access_log), port)
+    return filter_chain(name, nowhere, Setting(Side.INBOUND, BLACK_HOLE_CLUSTER, reports), port)
 
 
 def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[Any]:
+    if setting.is_mutual:
+        yield peer_facts.peer_facts()
     if isinstance(plan, TcpChain):
         if plan.says_tcp:
             yield offered_protocols.offered_protocols(MESH_TCP_PROTOCOLS)
         yield from authorization.network_filters(setting.guard)
-        yield tcp_proxy.tcp_proxy(plan, setting.access_log, setting.guard)
+        if plan.resolves_name is not None:
+            yield server_name_resolver.server_name_resolver(plan.resolves_name)
+        yield tcp_proxy.tcp_proxy(plan, setting.reports, setting.vantage, setting.guard)
     else:
         yield http_connection_manager.http_connection_manager(
             plan,
-            setting.side,
+            setting.vantage,
             setting.stat_prefix,
-            setting.access_log,
+            setting.reports,
             setting.operation,
             guard=setting.guard,
             paths=setting.paths,
+            trusted_proxies=setting.trusted_proxies,
         )

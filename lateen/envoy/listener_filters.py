@@ -7,6 +7,7 @@ from typing import Any, Final
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from lateen.envoy.values import duration, typed
@@ -36,6 +37,12 @@ def http_inspector() -> Any:
 def tls_inspector() -> Any:
     """Learn whether the client speaks TLS, and for which server name and protocols it asks."""
     return _listener_filter("envoy.filters.listener.tls_inspector", tls_inspector_pb2.TlsInspector())
+
+
+def proxy_protocol() -> Any:
+    """Learn the client's address from who stands before us, where he tells it."""
+    config = proxy_protocol_pb2.ProxyProtocol(allow_requests_without_proxy_protocol=True)
+    return _listener_filter("envoy.filters.listener.proxy_protocol", config)
 
 
 def detect(message: Any, ports: Sequence[int] | None = None) -> None:

@@ -24,10 +24,10 @@ from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
 from lateen.plan import tls
+from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
     BASE_PATHS,
     NO_GUARDS,
-    AccessLog,
     DnsRecord,
     GatewayListener,
     Guard,
@@ -49,15 +49,15 @@ LOOPBACK: Final = "127.0.0.1"
 _GATEWAY_BUFFER_BYTES: Final = 32 * 1024
 
 
-def virtual_outbound(fallback: TcpChain, access_log: AccessLog) -> Any:
+def virtual_outbound(fallback: TcpChain, reports: Reports) -> Any:
     """Say where captured connections arrive: each goes on to the listener of its destination, or to the fallback."""
-    setting = Setting(Side.OUTBOUND, VIRTUAL_OUTBOUND, access_log)
+    setting = Setting(Side.OUTBOUND, VIRTUAL_OUTBOUND, reports)
     message = listener_pb2.Listener(
         name=VIRTUAL_OUTBOUND,
         address=address(ANY_ADDRESS, OUTBOUND_PORT),
         traffic_direction=base_pb2.OUTBOUND,
         filter_chains=[
-            black_hole(f"{VIRTUAL_OUTBOUND}-blackhole", OUTBOUND_PORT, access_log),
+            black_hole(f"{VIRTUAL_OUTBOUND}-blackhole", OUTBOUND_PORT, reports),
             filter_chain(f"{VIRTUAL_OUTBOUND}-catchall-tcp", fallback, setting),
         ],
     )
@@ -65,13 +65,13 @@ def virtual_outbound(fallback: TcpChain, access_log: AccessLog) -> Any:
     return message
 
 
-def outbound_listener(plan: OutboundListener, access_log: AccessLog, paths: PathReading = BASE_PATHS) -> Any:
+def outbound_listener(plan: OutboundListener, reports: Reports, paths: PathReading = BASE_PATHS) -> Any:
     """Say what becomes of captured connections to one destination; it is no open port.
 
     Only where the protocol is not known is anything waited for: the server may be the one that speaks first.
     """
     name = listener_name(plan.address, plan.port)
-    setting = Setting(Side.OUTBOUND, f"outbound_{name};", access_log, paths=paths)
+    setting = Setting(Side.OUTBOUND, f"outbound_{name};", reports, paths=paths)
     chains = filter_chains(name, plan.chain, setting)
     chains += [named_chain(name, one, setting) for one in plan.named]
     message = listener_pb2.Listener(
@@ -80,7 +80,8 @@ def outbound_listener(plan: OutboundListener, access_log: AccessLog, paths: Path
         traffic_direction=base_pb2.OUTBOUND,
         filter_chains=chains,
     )
-    message.bind_to_port.value = False
+    if not plan.opens:
+        message.bind_to_port.value = False
     if plan.named:
         listener_filters.detect_tls(message)
     if plan.fallback is not None and isinstance(plan.chain, HttpChain):
@@ -99,7 +100,7 @@ def virtual_inbound(
     fallback: TcpChain,
     mode: PeerMode,
     trust: MeshTrust,
-    access_log: AccessLog,
+    reports: Reports,
     guards: Guards = NO_GUARDS,
     paths: PathReading = BASE_PATHS,
 ) -> Any:
@@ -111,13 +112,13 @@ def virtual_inbound(
         name=VIRTUAL_INBOUND,
         address=address(ANY_ADDRESS, INBOUND_PORT),
         traffic_direction=base_pb2.INBOUND,
-        filter_chains=[black_hole(f"{VIRTUAL_INBOUND}-blackhole", INBOUND_PORT, access_log)],
+        filter_chains=[black_hole(f"{VIRTUAL_INBOUND}-blackhole", INBOUND_PORT, reports)],
         listener_filters=[listener_filters.original_dst()],
     )
     for port in ports:
-        setting = _inbound_setting(port, access_log, guards.at(port.port), paths)
+        setting = _inbound_setting(port, reports, guards.at(port.port), paths)
         message.filter_chains.extend(_inbound_chains(port, trust, setting))
-    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, access_log, guard=guards.everywhere, paths=paths)
+    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, reports, guard=guards.everywhere, paths=paths)
     others = tls.ways_in(fallback, mode, INBOUND_PASSTHROUGH_CLUSTER)
     message.filter_chains.extend(way_in(VIRTUAL_INBOUND, way, trust, setting) for way in others)
     _inspect(message, ports, mode)
@@ -125,11 +126,19 @@ def virtual_inbound(
 
 
 def gateway_listener(
-    plan: GatewayListener, access_log: AccessLog, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
 ) -> Any:
     """Say an open port of a gateway. Its buffers are small: anyone may open connections to it."""
     name = listener_name(plan.address, plan.port)
-    setting = Setting(Side.GATEWAY, f"outbound_{name};", access_log, guard=guards.everywhere, paths=paths)
+    front = plan.front
+    setting = Setting(
+        Side.GATEWAY,
+        f"outbound_{name};",
+        reports,
+        guard=guards.everywhere,
+        paths=paths,
+        trusted_proxies=front.trusted_proxies,
+    )
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
@@ -137,6 +146,8 @@ def gateway_listener(
         filter_chains=[named_chain(name, one, setting) for one in plan.named],
     )
     message.per_connection_buffer_limit_bytes.value = _GATEWAY_BUFFER_BYTES
+    if front.tells_client:
+        message.listener_filters.append(listener_filters.proxy_protocol())
     if plan.chain is not None:
         message.filter_chains.extend(filter_chains(name, plan.chain, setting))
     else:
@@ -156,10 +167,10 @@ def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
     )
 
 
-def _inbound_setting(port: InboundPort, access_log: AccessLog, guard: Guard, paths: PathReading) -> Setting:
+def _inbound_setting(port: InboundPort, reports: Reports, guard: Guard, paths: PathReading) -> Setting:
     name = listener_name(ANY_ADDRESS, port.port)
     operation = f"{port.host}:{port.port}/*" if port.host else ""
-    return Setting(Side.INBOUND, f"inbound_{name};", access_log, operation, guard, paths)
+    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, paths)
 
 
 def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from envoy.config.cluster.v3 import cluster_pb2
 
 from lateen.envoy.values import duration
+from lateen.plan.destination_types import Distribution
 from lateen.plan.types import Balancing, Cluster, Discovery
 
 _POLICIES: Final = {
@@ -19,7 +20,9 @@ _POLICIES: Final = {
 
 def balance(message: Any, plan: Cluster) -> None:
     """Write the policy into a cluster, with the settings that belong to it."""
-    if plan.discovery is Discovery.ORIGINAL_DESTINATION:
+    if isinstance(plan.spread, Distribution):
+        message.common_lb_config.locality_weighted_lb_config.SetInParent()
+    if plan.discovery in (Discovery.ORIGINAL_DESTINATION, Discovery.DYNAMIC_DNS):
         message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
         return
     message.lb_policy = _POLICIES[plan.balancing]

@@ -54,15 +54,15 @@ def resource(name: str, message: Message) -> Resource:
 
 
 def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iterator[Resource]:
-    log, guarded = plan.access_log, (plan.guards, plan.paths)
+    telemetry, guarded = plan.telemetry, (plan.guards, plan.paths)
     if plan.outbound_fallback is not None:
-        yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, log)
+        yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, telemetry.outbound)
     for outbound in plan.outbound:
-        yield cache.listener(listeners.outbound_listener, outbound, log, plan.paths)
+        yield cache.listener(listeners.outbound_listener, outbound, telemetry.outbound, plan.paths)
     if plan.inbound_fallback is not None:
-        peers = (plan.inbound_mode, plan.trust)
-        yield cache.listener(listeners.virtual_inbound, plan.inbound, plan.inbound_fallback, *peers, log, *guarded)
+        context = (plan.inbound_fallback, plan.inbound_mode, plan.trust, telemetry.inbound, *guarded)
+        yield cache.listener(listeners.virtual_inbound, plan.inbound, *context)
     for gateway in plan.gateway:
-        yield cache.listener(listeners.gateway_listener, gateway, log, *guarded)
+        yield cache.listener(listeners.gateway_listener, gateway, telemetry.outbound, *guarded)
     if plan.role is Role.SIDECAR:
         yield cache.listener(listeners.dns_listener, plan.dns, dns_upstream)

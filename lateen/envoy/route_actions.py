@@ -142,6 +142,8 @@ def _hash_policy(key: HashKey) -> Any:
         message.cookie.path = key.cookie_path
         if key.cookie_ttl is not None:
             message.cookie.ttl.CopyFrom(duration(key.cookie_ttl))
+        for name, value in key.cookie_attributes:
+            message.cookie.attributes.add(name=name, value=value)
     elif key.query:
         message.query_parameter.name = key.query
     else:

@@ -8,7 +8,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from lateen.envoy import headers, matching, route_actions
 from lateen.envoy.http_filters import order
 from lateen.envoy.values import origin_metadata
-from lateen.names import parse_cluster
+from lateen.names import BLACK_HOLE_CLUSTER, BLOCK_ALL, OWN_METADATA, parse_cluster
 from lateen.plan.types import Forward, Redirect, Respond, Route, RouteTable, VirtualHost
 
 _MAX_BODY_BYTES: Final = 1024 * 1024
@@ -47,6 +47,7 @@ def virtual_host(plan: VirtualHost, operation: str = "") -> Any:
 def route(plan: Route, operation: str = "") -> Any:
     """Say one route: which requests, what is done with them, and where it was written."""
     message = route_components_pb2.Route(name=plan.name, match=matching.route_match(plan.match))
+    message.stat_prefix = plan.statistics
     headers.add_request_headers(message, plan.request_headers)
     headers.add_response_headers(message, plan.response_headers)
     _act(message, plan, operation)
@@ -54,6 +55,8 @@ def route(plan: Route, operation: str = "") -> Any:
         message.typed_per_filter_config[name].CopyFrom(config)
     if plan.origin is not None:
         message.metadata.CopyFrom(origin_metadata(plan.origin))
+    if plan.name == BLOCK_ALL:
+        message.metadata.filter_metadata[OWN_METADATA].update({"name": BLACK_HOLE_CLUSTER})
     return message
 
 

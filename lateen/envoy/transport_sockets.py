@@ -5,11 +5,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
 from lateen.api.fields import is_address
+from lateen.api.networking.destination_rule import ProxyProtocolVersion
 from lateen.api.networking.gateway import TlsVersion
+from lateen.envoy import reconnection
 from lateen.envoy.values import duration, typed
 from lateen.model.protocol import Protocol
 from lateen.names import ROOT_SECRET, SDS_CLUSTER, WORKLOAD_SECRET, credential, credential_authority
@@ -29,6 +32,7 @@ OS_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 _TLS: Final = "envoy.transport_sockets.tls"
 _RAW: Final = "envoy.transport_sockets.raw_buffer"
+_PROXY_PROTOCOL: Final = "envoy.transport_sockets.upstream_proxy_protocol"
 _TLS_MODE: Final = "tlsMode"
 _ISTIO: Final = "istio"
 _CREDENTIAL_TIMEOUT: Final = timedelta(seconds=5)
@@ -44,10 +48,13 @@ ENDPOINT_METADATA: Final = "envoy.transport_socket_match"
 _AGENT: Final = {
     "cluster_name": SDS_CLUSTER,
     "retry_policy": {
-        "retry_back_off": {"base_interval": {"nanos": 100_000_000}, "max_interval": {"seconds": 1}},
+        "retry_back_off": {
+            "base_interval": duration(reconnection.SHORTEST),
+            "max_interval": duration(reconnection.LONGEST),
+        },
     },
 }
-"""Where secrets come from. After a restart it is found at once: Envoy's own pauses could outlast a certificate."""
+"""Where secrets come from."""
 
 
 def mark_endpoint(metadata: Any) -> None:
@@ -65,11 +72,26 @@ def secure(message: Any, plan: Cluster) -> None:
         mesh.transport_socket.CopyFrom(tls_socket(_mesh_client(plan.tls, plan)))
         plain = message.transport_socket_matches.add(name=f"{_TLS_MODE}-disabled")
         plain.match.SetInParent()
-        plain.transport_socket.CopyFrom(
-            base_pb2.TransportSocket(name=_RAW, typed_config=typed(raw_buffer_pb2.RawBuffer()))
-        )
+        plain.transport_socket.CopyFrom(_raw_socket())
     elif isinstance(plan.tls, MeshTls):
         message.transport_socket.CopyFrom(tls_socket(_mesh_client(plan.tls, plan)))
+    if plan.tells_client is not None:
+        _tell_client(message, plan.tells_client)
+
+
+def _tell_client(message: Any, version: ProxyProtocolVersion) -> None:
+    """Wrap a cluster's sockets: before everything else the endpoint is told, in the PROXY protocol, who called."""
+    if not message.transport_socket_matches and not message.HasField("transport_socket"):
+        message.transport_socket.CopyFrom(_raw_socket())
+    sockets = [match.transport_socket for match in message.transport_socket_matches]
+    for socket in sockets or [message.transport_socket]:
+        wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(transport_socket=socket)
+        wrapped.config.version = version.value
+        socket.CopyFrom(base_pb2.TransportSocket(name=_PROXY_PROTOCOL, typed_config=typed(wrapped)))
+
+
+def _raw_socket() -> Any:
+    return base_pb2.TransportSocket(name=_RAW, typed_config=typed(raw_buffer_pb2.RawBuffer()))
 
 
 def mesh_server(trust: MeshTrust, *, is_http: bool) -> Any:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from lateen.api.objects import ObjectKey
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import load_assignments, resource_set
+from lateen.manager.patch_trials import PatchTrials, Reviewer
 from lateen.manager.pushes import Pushes
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy
@@ -20,6 +22,9 @@ from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
 from lateen.plan.secrets import untimely
 from lateen.plan.types import Cluster, Diagnostic, Discovery, ProxyPlan
+
+if TYPE_CHECKING:
+    from lateen.mixer.compile import RuleSets
 
 _Shape = Hashable
 _NO_ENDPOINTS: tuple[Endpoint, ...] = ()
@@ -46,7 +51,7 @@ class _Class:
 class Classes:
     """Knows which class each connected proxy is in, and keeps what the classes are to have up to date."""
 
-    def __init__(self, pushes: Pushes, snapshot: Snapshot) -> None:
+    def __init__(self, pushes: Pushes, snapshot: Snapshot, reviewer: Reviewer | None = None) -> None:
         self._pushes = pushes
         self._snapshot = snapshot
         self._views = Views(snapshot)
@@ -54,7 +59,10 @@ class Classes:
         self._classes: dict[ClassKey, _Class] = {}
         self._shapes: dict[WorkloadKey, _Shape] = {}
         self._plans = PlanCache()
+        self._rule_sets: RuleSets | None = None
         self._resources = ResourceCache()
+        self._trials = PatchTrials(reviewer)
+        self._held_back: set[ClassKey] = set()
 
     def admit(self, proxy: Proxy, generation: int) -> ClassKey:
         """Place a proxy; the configuration of its class is made and published if the proxy is the first of it."""
@@ -88,16 +96,30 @@ class Classes:
             self._views = Views(snapshot, self._views)
             self._move(generation)
             remade = self._remake(generation)
+            if self._rule_sets is not None:
+                self._rule_sets.forget_others(known.view for known in self._classes.values())
         if difference.endpoints:
             self._publish_endpoints(difference.endpoints, self._classes.keys() - remade, generation)
-        self._pushes.reached(generation)
+        self._pushes.reached(generation, self._held_back)
+
+    def look_again(self, generation: int) -> None:
+        """Publish for the classes that were held back until Envoy had said what it takes."""
+        for place in self._held_back & self._classes.keys():
+            self._offer(place, self._classes[place].plan, generation)
+        self._pushes.reached(generation, self._held_back)
 
     def diagnostics(self, now: datetime) -> tuple[Diagnostic, ...]:
         """List what is doubtful in the configuration of any class, each once; what is expired, is so by `now`."""
         plans = [known.plan for known in self._classes.values()]
         found = {diagnostic: None for plan in plans for diagnostic in plan.diagnostics}
         found.update((diagnostic, None) for plan in plans for diagnostic in untimely(plan.secrets, now))
+        found.update((diagnostic, None) for diagnostic in self._trials.diagnostics(plans))
         return tuple(found)
+
+    def plan(self, place: ClassKey) -> ProxyPlan | None:
+        """Return what the proxies of a class do; None for a class without proxies."""
+        known = self._classes.get(place)
+        return known.plan if known is not None else None
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
         """Return a test of which proxies can see an object; of one that no class sees, all are asked."""
@@ -116,9 +138,27 @@ class Classes:
         return tuple(dict.fromkeys(origin.key for origin in origins.of_resource(known.plan, kind, resource)))
 
     def _make(self, place: ClassKey, view: ProxyView, generation: int) -> None:
-        plan = build_plan(view, self._plans)
+        plan = self._with_mixer(build_plan(view, self._plans), view)
         self._classes[place] = _Class(view, plan, _by_port(plan.clusters))
-        self._pushes.publish(place, resource_set(plan, self._endpoints_of, self._resources), generation)
+        self._offer(place, plan, generation)
+
+    def _with_mixer(self, plan: ProxyPlan, view: ProxyView) -> ProxyPlan:
+        """Add what Mixer's rules come to. Their engine is loaded for the first class that they concern."""
+        if not view.mixer:
+            return plan
+        from lateen.mixer import compile
+
+        self._rule_sets = self._rule_sets or compile.RuleSets()
+        return compile.with_mixer(plan, view, self._rule_sets)
+
+    def _offer(self, place: ClassKey, plan: ProxyPlan, generation: int) -> None:
+        """Publish what a plan comes to with its patches, or hold it back until they have been tried."""
+        resources = self._trials.settle(place, resource_set(plan, self._endpoints_of, self._resources), plan)
+        if resources is None:
+            self._held_back.add(place)
+            return
+        self._held_back.discard(place)
+        self._pushes.publish(place, resources, generation)
 
     def _move(self, generation: int) -> None:
         """Place replicas anew whose class is another one now, such as when a new Service selects them."""
@@ -161,13 +201,15 @@ class Classes:
         used = {replicas.place for replicas in self._replicas.values()}
         for place in self._classes.keys() - used:
             del self._classes[place]
+            self._trials.forget(place)
+            self._held_back.discard(place)
             self._pushes.retire(place)
 
 
 def _shape(proxy: Proxy) -> _Shape:
     """Return what replicas of one workload have in common."""
     labels, ports = frozenset(proxy.labels.items()), frozenset(proxy.ports.items())
-    return proxy.role, proxy.key.namespace, labels, ports, proxy.locality, proxy.network
+    return proxy.role, proxy.key.namespace, labels, ports, proxy.locality, proxy.network, proxy.owner, proxy.account
 
 
 def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:
@@ -181,7 +223,8 @@ def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:
 
 def _sees(view: ProxyView, key: ObjectKey) -> bool:
     policies = (*view.authorization, *view.authentication)
-    objects = (*view.virtual_services, *view.destination_rules, *view.gateways, *view.secrets, *policies)
+    rules = (*view.virtual_services, *view.destination_rules, *view.health_checks, *view.sessions, *view.envoy_filters)
+    objects = (*rules, *view.gateways, *view.secrets, *policies, *view.mixer)
     return (
         any(item.key == key for item in objects)
         or any(service.origin == key for service in view.services)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from lateen.model.key_sets import KeySet
+from lateen.model.key_sets import KeySet, ProviderEndpoints
 
 REFRESH: Final = timedelta(minutes=20)
 FIRST_RETRY: Final = timedelta(seconds=1)
@@ -27,6 +27,7 @@ class KeyRecord:
     fetched_at: datetime | None = None
     failure: str = ""
     failures: int = 0
+    provider: ProviderEndpoints | None = None
 
 
 def wanted(url: str, now: datetime) -> KeyRecord:
@@ -34,9 +35,11 @@ def wanted(url: str, now: datetime) -> KeyRecord:
     return KeyRecord(url, now)
 
 
-def fetched(record: KeyRecord, keys: str, now: datetime, jitter: float) -> KeyRecord:
+def fetched(
+    record: KeyRecord, keys: str, now: datetime, jitter: float, provider: ProviderEndpoints | None = None
+) -> KeyRecord:
     """Note new keys; `jitter` between -1 and 1 keeps many issuers from being asked at one time."""
-    return KeyRecord(record.url, now + REFRESH * (1 + JITTER * jitter), keys, now)
+    return KeyRecord(record.url, now + REFRESH * (1 + JITTER * jitter), keys, now, provider=provider)
 
 
 def failed(record: KeyRecord, why: str, now: datetime, jitter: float) -> KeyRecord:
@@ -51,4 +54,4 @@ def key_set(record: KeyRecord, now: datetime) -> KeySet | None:
     if record.fetched_at is None and not record.failure:
         return None
     is_kept = record.fetched_at is not None and now - record.fetched_at < KEPT
-    return KeySet(record.url, record.keys if is_kept else "", record.failure)
+    return KeySet(record.url, record.keys if is_kept else "", record.failure, record.provider if is_kept else None)

@@ -1,7 +1,7 @@
 """Answers "is it live?": have all proxies that an object concerns acknowledged it, and are its workloads ready?"""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,7 +10,8 @@ from lateen.api.apps.stateful_set import StatefulSet
 from lateen.api.core.pod import Pod
 from lateen.api.objects import ObjectKey
 from lateen.api.violations import Violation
-from lateen.manager.store import Item, Store
+from lateen.manager.records import Item
+from lateen.manager.store import Store
 from lateen.model.workload import WorkloadKey
 
 _LOOK_AGAIN_SECONDS: Final = 0.1
@@ -78,6 +79,7 @@ class Liveness:
     """Waits for objects to become live.
 
     `instances` lists the workloads of the platform, `connected` the connected proxies as `workload.namespace`.
+    `others` waits, so many seconds at most, for what else has to know an object, and returns what does not know it yet.
     """
 
     def __init__(
@@ -86,11 +88,13 @@ class Liveness:
         generations: Generations,
         instances: Callable[[], Sequence[Instance]],
         connected: Callable[[], Iterable[str]],
+        others: Callable[[ObjectKey, float], Awaitable[tuple[str, ...]]] | None = None,
     ) -> None:
         self._store = store
         self._generations = generations
         self._instances = instances
         self._connected = connected
+        self._others = others
 
     async def wait(self, key: ObjectKey, timeout_seconds: float) -> Verdict:
         """Return when the object is live, or what is missing when the time is over.
@@ -105,6 +109,8 @@ class Liveness:
         unready, missing = await self._wait_ready(status.object, deadline - clock())
         generation, is_concerned = self._generations.changed_at.get(key, 0), self._generations.concerns(key)
         unsettled = await self._generations.wait_settled(generation, max(0.0, deadline - clock()), is_concerned)
+        if self._others is not None:
+            unsettled += await self._others(key, max(0.0, deadline - clock()))
         concerned = tuple(proxy for proxy in self._connected() if is_concerned(_workload_of(proxy)))
         return Verdict(generation, concerned, unsettled, unready, missing, status.refused)
 

@@ -3,29 +3,30 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lateen import names
 from lateen.api.changes import Change
 from lateen.api.config_set import ConfigSet
-from lateen.api.core.service import Service
 from lateen.api.mesh.settings import mesh_config
-from lateen.api.networking.service_entry import ServiceEntry
 from lateen.api.objects import ObjectKey
 from lateen.errors import NotPermitted, ProtocolError
-from lateen.manager.addresses import SERVICE_ENTRY_RANGE, SERVICE_RANGE, AddressPool, pool_of
+from lateen.manager.addresses import Addresses, known_addresses
 from lateen.manager.classes import Classes
 from lateen.manager.debounce import Debounce
+from lateen.manager.findings import Findings, Moment
+from lateen.manager.meters import LoopMeters
+from lateen.manager.patch_trials import Reviewer
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Connection, Outlet, Pushes
-from lateen.model import services
 from lateen.model.key_sets import KeySet
 from lateen.model.proxy import Proxy, Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
+from lateen.model.view import ClassKey
 from lateen.model.workload import Workload, WorkloadKey
-from lateen.plan.types import Diagnostic
+from lateen.plan.types import Diagnostic, ProxyPlan
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class _Pending:
     upserts: dict[WorkloadKey, Workload] = field(default_factory=dict)
     removals: set[WorkloadKey] = field(default_factory=set)
     key_sets: Mapping[str, KeySet] | None = None
+    since: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.upserts or self.removals or self.key_sets is not None)
@@ -51,23 +53,30 @@ class ControlLoop:
     """
 
     def __init__(
-        self, pushes: Pushes, clock: Callable[[], float] = time.monotonic, *, session_key: bytes = b""
+        self,
+        pushes: Pushes,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        session_key: bytes = b"",
+        reviewer: Reviewer | None = None,
     ) -> None:
         self.snapshot: Snapshot = first_snapshot(Inputs(ConfigSet(), session_key=session_key))
         self.generation = 0
         self.changed_at: dict[ObjectKey, int] = {}
         self._pushes = pushes
-        self._classes = Classes(pushes, self.snapshot)
+        self._classes = Classes(pushes, self.snapshot, reviewer)
         self._clock = clock
         self._pending = _Pending()
         self._debounce = Debounce()
         self._wake = asyncio.Event()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._followers: list[Callable[[], None]] = []
+        self._prepare: Callable[[Sequence[Change]], Awaitable[None]] | None = None
         self._pushed_generation = 0
         self._waiters: list[asyncio.Future[None]] = []
-        self._service_addresses = AddressPool(SERVICE_RANGE)
-        self._entry_addresses = AddressPool(SERVICE_ENTRY_RANGE)
+        self._findings = Findings()
+        self._addresses = Addresses()
+        self.meters = LoopMeters()
 
     @property
     def config(self) -> ConfigSet:
@@ -77,18 +86,18 @@ class ControlLoop:
     @property
     def addresses(self) -> Mapping[str, str]:
         """The virtual addresses that were given out, by host."""
-        return {**self._service_addresses.taken, **self._entry_addresses.taken}
+        return self._addresses.by_host
 
     def remember_addresses(self, addresses: Mapping[str, str]) -> None:
         """Take over virtual addresses that were given out before a restart, so that clients' connections stay valid."""
-        self._service_addresses = pool_of(SERVICE_RANGE, addresses)
-        self._entry_addresses = pool_of(SERVICE_ENTRY_RANGE, addresses)
+        self._addresses = known_addresses(addresses)
 
     def submit(self, changes: Iterable[Change]) -> int:
         """Take in accepted changes of the configuration; returns the generation that contains them."""
         found = list(changes)
         if found:
             self._pending.changes += found
+            self.meters.updates.add(len(found), "config")
             self._count()
             self.changed_at.update((change.key, self.generation) for change in found)
         return self.generation
@@ -105,6 +114,7 @@ class ControlLoop:
             pending.upserts.pop(key, None)
             is_new = True
         if is_new:
+            self.meters.updates.add(1, "endpoint")
             self._count()
         return self.generation
 
@@ -116,8 +126,15 @@ class ControlLoop:
     def report_keys(self, key_sets: Mapping[str, KeySet]) -> int:
         """Take in all that is known of the keys of token issuers, by URL; returns the generation that contains it."""
         self._pending.key_sets = dict(key_sets)
+        self.meters.updates.add(1, "keys")
         self._count()
         return self.generation
+
+    def reviewed(self) -> None:
+        """Note that Envoy has said more about patches: what waits for that is published, if nothing else is lacking."""
+        self._classes.look_again(self._pushed_generation)
+        for follower in self._followers:
+            follower()
 
     def subscribe(self, listener: Callable[[Snapshot], None]) -> None:
         """Have `listener` called with every new snapshot, before it is pushed."""
@@ -127,17 +144,33 @@ class ControlLoop:
         """Have `follower` called after every push."""
         self._followers.append(follower)
 
+    def prepare_with(self, prepare: Callable[[Sequence[Change]], Awaitable[None]]) -> None:
+        """Have `prepare` awaited before changes are pushed that come by themselves; it must end soon."""
+        self._prepare = prepare
+
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """List what is legal but doubtful in the configuration, as far as any connected proxy is concerned."""
         return self._classes.diagnostics(datetime.now(UTC))
 
-    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> tuple[Diagnostic, ...]:
-        """List what is doubtful about some objects, once a generation has been pushed."""
+    async def findings(self, generation: int = 0) -> tuple[Diagnostic, ...]:
+        """List all that is doubtful, as plans show it and as the whole does, once a generation has been pushed."""
         while self._pushed_generation < generation:
             pushed = asyncio.get_running_loop().create_future()
             self._waiters.append(pushed)
             await pushed
-        return tuple(found for found in self.diagnostics() if found.origin.key in keys)
+        return await self._findings.at(self.moment())
+
+    def moment(self) -> Moment:
+        """Return the mesh as it is pushed now, to ask for its findings later."""
+        return Moment(self.snapshot, self.diagnostics())
+
+    async def findings_at(self, moment: Moment) -> tuple[Diagnostic, ...]:
+        """List all that was doubtful at a moment."""
+        return await self._findings.at(moment)
+
+    def known_plan(self, key: ClassKey) -> ProxyPlan | None:
+        """Return what the connected proxies of a class do; None where there are none."""
+        return self._classes.plan(key)
 
     def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
         """Take up the proxy of a known workload and bring it to the state of its class.
@@ -201,6 +234,9 @@ class ControlLoop:
             locality=workload.locality,
             network=workload.network,
             ports=workload.ports,
+            owner=workload.owner,
+            account=workload.service_account,
+            tracing=workload.tracing,
         )
 
     async def run(self) -> None:
@@ -213,6 +249,8 @@ class ControlLoop:
         while True:
             await self._wake.wait()
             await asyncio.sleep(self._debounce.delay(self._clock()))
+            if self._prepare is not None:
+                await self._prepare(self._pending.changes)
             self.push()
 
     async def _lose_patience(self) -> None:
@@ -226,6 +264,7 @@ class ControlLoop:
             return
         start = self._clock()
         pending, self._pending = self._pending, _Pending()
+        self._measure(pending, start)
         self._wake.clear()
         difference = self._advance(pending)
         for listener in self._listeners:
@@ -240,10 +279,22 @@ class ControlLoop:
                 waiter.set_result(None)
         end = self._clock()
         self._debounce.pushed(start, end)
+        self.meters.push.observe(end - start)
         _log.debug("pushed generation %d in %.1f ms", self.generation, 1000 * (end - start))
+
+    def _measure(self, pending: _Pending, now: float) -> None:
+        """Note why a push became necessary, and how long its first change has waited."""
+        reasons = {"config": pending.changes, "endpoint": pending.upserts or pending.removals, "keys": pending.key_sets}
+        for reason, found in reasons.items():
+            if found:
+                self.meters.triggers.add(1, reason)
+        if pending.since is not None:
+            self.meters.debounce.observe(now - pending.since)
 
     def _count(self) -> None:
         self.generation += 1
+        if self._pending.since is None:
+            self._pending.since = self._clock()
         self._wake.set()
 
     def _advance(self, pending: _Pending) -> Difference:
@@ -251,34 +302,13 @@ class ControlLoop:
         config = before.config.apply(pending.changes) if pending.changes else before.config
         mesh = mesh_config(config)
         if config is not before.config:
-            self._assign_addresses(config)
+            self._addresses = self._addresses.assign(config)
         touched = pending.upserts.keys() | pending.removals
         workloads = before.workloads.apply(pending.upserts.values(), pending.removals) if touched else before.workloads
         key_sets = before.inputs.key_sets if pending.key_sets is None else pending.key_sets
         inputs = Inputs(config, workloads, self.addresses, mesh, key_sets, before.inputs.session_key)
         self.snapshot, difference = next_snapshot(before, inputs, touched)
         return difference
-
-    def _assign_addresses(self, config: ConfigSet) -> None:
-        """Give a virtual address to every host that needs one; addresses that users wrote are never given out."""
-        kubernetes = config.of(Service)
-        written = frozenset(item.spec.cluster_ip for item in kubernetes if item.spec.cluster_ip)
-        self._service_addresses = self._service_addresses.assign(
-            (names.service_host(item.name, item.namespace) for item in kubernetes if services.needs_address(item.spec)),
-            written,
-        )
-        entries = config.of(ServiceEntry)
-        taken = frozenset(address for item in entries for address in item.spec.addresses)
-        self._entry_addresses = self._entry_addresses.assign(
-            (
-                host
-                for item in entries
-                if services.needs_automatic_addresses(item.spec)
-                for host in item.spec.hosts
-                if not host.startswith("*")
-            ),
-            taken,
-        )
 
 
 def _workload_key(proxy: str) -> WorkloadKey:

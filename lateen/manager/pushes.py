@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from lateen.manager.meters import PushMeters
 from lateen.xds import order
 from lateen.xds.channel import Rejection
 from lateen.xds.commands import Close, Command, Send
-from lateen.xds.events import Ack, Event
+from lateen.xds.events import Ack, Event, Nack
 from lateen.xds.resources import Resource, ResourceSet
 from lateen.xds.session import DeltaSession, TypeStatus
 from lateen.xds.versions import ClassVersion, Delta, NameSets, Patch, Versions
@@ -95,9 +96,11 @@ class Connection:
 
     __slots__ = (
         "_acked_at",
+        "_behind_since",
         "_clock",
         "_group",
         "_heard",
+        "_meters",
         "_outlet",
         "_sent_at",
         "_waits_since",
@@ -113,6 +116,7 @@ class Connection:
         session: DeltaSession,
         clock: Callable[[], float],
         heard: "Callable[[Connection], None]",
+        meters: PushMeters,
     ) -> None:
         self.proxy = proxy
         self.session = session
@@ -120,7 +124,9 @@ class Connection:
         self._outlet = outlet
         self._clock = clock
         self._heard = heard
+        self._meters = meters
         self._group: _Group | None = None
+        self._behind_since: float | None = None
         self._sent_at: dict[str, float] = {}
         self._acked_at: dict[str, float] = {}
         self._waits_since: float | None = None
@@ -138,7 +144,10 @@ class Connection:
         now = self._clock()
         if isinstance(event, Ack):
             self._acked_at[event.type_url] = now
+        elif isinstance(event, Nack):
+            self._meters.refusals.add(1, order.type_of(event.type_url).short.lower())
         self._carry_out(self.session.receive(event), now)
+        self._measure_convergence(now)
         self._heard(self)
 
     def offer(self, version: ClassVersion, now: float) -> None:
@@ -180,10 +189,24 @@ class Connection:
         seconds = now - (self.connected_at if moment is None else moment)
         return ResourceStatus(kind.short, state, status.sent, status.acked, seconds, status.message, status.rejected)
 
+    def _measure(self, delta: Delta, now: float) -> None:
+        if self._behind_since is None:
+            self._behind_since = now
+        kind = order.type_of(delta.type_url).short.lower()
+        self._meters.pushes.add(1, kind)
+        self._meters.size.observe(delta.size_bytes, kind)
+
+    def _measure_convergence(self, now: float) -> None:
+        """Note when the proxy has all that it was offered."""
+        if self._behind_since is not None and self._group is not None and self.session.settled(self._group.generation):
+            self._meters.convergence.observe(now - self._behind_since)
+            self._behind_since = None
+
     def _carry_out(self, commands: Sequence[Command], now: float) -> None:
         for command in commands:
             if isinstance(command, Send):
                 self._sent_at[command.delta.type_url] = now
+                self._measure(command.delta, now)
                 self._outlet.send(command.delta)
             elif isinstance(command, Close):
                 self._outlet.close(command.reason)
@@ -215,6 +238,7 @@ class Pushes:
         self._groups: dict[Hashable, _Group] = {}
         self._connections: dict[Hashable, Connection] = {}
         self._waits: list[_Wait] = []
+        self.meters = PushMeters()
 
     # Proxies
 
@@ -232,7 +256,7 @@ class Pushes:
         if older is not None:
             self.disconnect(older)
             older.close(f"proxy {proxy} has opened another stream")
-        connection = Connection(proxy, outlet, DeltaSession(self._sets), self._clock, self._heard)
+        connection = Connection(proxy, outlet, DeltaSession(self._sets), self._clock, self._heard, self.meters)
         self._connections[proxy] = connection
         return connection
 
@@ -295,13 +319,14 @@ class Pushes:
             if group is not None and group.version is not None:
                 self._push(group, self._versions.patched(group.version, patch, generation), generation)
 
-    def reached(self, generation: int) -> None:
+    def reached(self, generation: int, held_back: Collection[Hashable] = ()) -> None:
         """Note that all that changes up to this generation mean for any class has been published.
 
-        Classes that were not published again are unaffected by them.
+        Classes that were not published again are unaffected by them, except those that are held back.
         """
-        for group in self._groups.values():
-            group.generation = max(group.generation, generation)
+        for class_key, group in self._groups.items():
+            if class_key not in held_back:
+                group.generation = max(group.generation, generation)
         self._review_waits()
 
     def retire(self, class_key: Hashable) -> None:

@@ -3,41 +3,37 @@
 Two layers meet here by object. The last writer wins: what is applied wins over the file as it stands, and a file that
 says something else about the object from then on wins over what was applied before. A deleted object that a file still
 holds stays away until the file says something else about it. An object that a file spoils stays as it last was, also
-over a restart. Each step answers with the changes for the control loop.
+over a restart; so does one of Mixer's that does not work out with the others (see `settlement`). Each step answers with
+the changes for the control loop.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from lateen.api import decode
 from lateen.api.changes import Change, Remove, Upsert
 from lateen.api.decode import Decoded
-from lateen.api.objects import ConfigObject, ObjectKey, Source
-from lateen.api.structs import Struct
+from lateen.api.objects import ObjectKey
 from lateen.api.violations import Severity, Violation
 from lateen.errors import ConfigRejected
-
-Item = ConfigObject[Struct]
-Record = Mapping[str, str | int]
-"""One thing that must survive a restart, in words that JSON knows."""
+from lateen.manager import settlement
+from lateen.manager.records import (
+    Claim,
+    Item,
+    Layer,
+    Persistence,
+    Record,
+    digest,
+    is_spoilt,
+    recorded_key,
+    recorded_object,
+    records_of,
+)
 
 SCALABLE: Final = ("Deployment", "StatefulSet")
-
-
-class Persistence(Protocol):
-    """Keeps records where a restart of the control plane does not lose them."""
-
-    def load(self) -> Sequence[Record]:
-        """Return the records saved last; none at the first start."""
-        ...
-
-    def save(self, records: Sequence[Record]) -> None:
-        """Keep exactly these records; they are safe when this returns. Raises `Unavailable`."""
-        ...
 
 
 class Action(StrEnum):
@@ -83,22 +79,6 @@ class ObjectStatus:
     refused: tuple[Violation, ...] = ()
 
 
-class _Layer(StrEnum):
-    """Why a record is kept."""
-
-    APPLIED = "applied"
-    DELETED = "deleted"
-    LAST_GOOD = "last good"
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What was applied for one key, or (no object) that it was deleted; `over` digests what the files said then."""
-
-    object: Item | None
-    over: str = ""
-
-
 @dataclass(slots=True)
 class Store:
     """The objects that count, by layers. Not thread-safe, does no I/O except through `persistence`."""
@@ -106,21 +86,26 @@ class Store:
     persistence: Persistence
     _files: dict[str, Decoded] = field(default_factory=dict)
     _written: dict[ObjectKey, Item] = field(default_factory=dict)
-    _claims: dict[ObjectKey, _Claim] = field(default_factory=dict)
+    _claims: dict[ObjectKey, Claim] = field(default_factory=dict)
+    _wanted: dict[ObjectKey, Item] = field(default_factory=dict)
+    _waiting: dict[ObjectKey, tuple[Violation, ...]] = field(default_factory=dict)
+    _broken: dict[ObjectKey, tuple[Violation, ...]] = field(default_factory=dict)
     _file_violations: tuple[Violation, ...] = ()
     _refused: dict[str, tuple[Violation, ...]] = field(default_factory=dict)
     _last_good: dict[str, tuple[Item, ...]] = field(default_factory=dict)
+    _kept: dict[ObjectKey, Item] = field(default_factory=dict)
     _saved: Sequence[Record] = ()
 
     def load(self) -> tuple[Change, ...]:
         """Take up what was known before a restart. Call it first; records that can be read no more are left out."""
         self._saved = self.persistence.load()
         for record in self._saved:
-            item = _recorded_object(record)
-            if record["layer"] == _Layer.DELETED or (record["layer"] == _Layer.APPLIED and item is not None):
-                self._claims[_recorded_key(record)] = _Claim(item, str(record["over"]))
+            item = recorded_object(record)
+            if record["layer"] == Layer.DELETED or (record["layer"] == Layer.APPLIED and item is not None):
+                self._claims[recorded_key(record)] = Claim(item, str(record["over"]))
             elif item is not None:
                 self._last_good[item.source.file] = (*self._last_good.get(item.source.file, ()), item)
+                self._kept[item.key] = item
         return tuple(Upsert(claim.object) for claim in self._claims.values() if claim.object is not None)
 
     def read_files(self, files: Mapping[str, Decoded]) -> tuple[Change, ...]:
@@ -132,24 +117,31 @@ class Store:
         said = {name: _with_last_good(decoded, self._before(name)) for name, decoded in files.items()}
         now = {name: decoded for name, decoded in {**self._files, **said}.items() if decoded != Decoded()}
         together = decode.combine(now[name] for name in sorted(now))
-        written = {item.key: item for item in together.objects}
+        wanted = {item.key: item for item in together.objects}
+        written, waiting = self._settled_files(wanted, self._claims)
         touched = [key for key in self._written | written if self._written.get(key) != written.get(key)]
         before = self._effective(touched)
         claims = dict(self._claims)
         for key in touched:
             _age_claim(claims, key, written.get(key))
             self._refused.pop(str(key), None)
-        self._commit(claims, now)
-        self._written, self._file_violations = written, together.violations
+        self._commit(claims, now, written, waiting)
+        self._wanted, self._file_violations = wanted, together.violations
+        self._look_for_broken(touched)
         return self._changes(before)
 
     def apply(self, decoded: Decoded) -> Edit:
         """Take what a user applies: every valid object, also beside others that are refused."""
-        before = self._effective(item.key for item in decoded.objects)
+        decoded = self._settled(decoded)
+        before = self._effective({*(item.key for item in decoded.objects), *self._waiting})
         outcomes = tuple(_applied(item, before[item.key], decoded) for item in decoded.objects)
         changed = {item.key for item in decoded.objects if item != before[item.key]}
         claims = {item.key: self._claim(item.key, item) for item in decoded.objects if item.key in changed}
-        self._commit({**self._claims, **claims}, self._files)
+        written, waiting = self._written, self._waiting
+        if waiting and settlement.touches(claims):
+            written, waiting = self._settled_files(self._wanted, {**self._claims, **claims})
+        self._commit({**self._claims, **claims}, self._files, written, waiting)
+        self._look_for_broken(claims)
         self._refused.update(_by_subject(decoded.errors))
         for item in decoded.objects:
             self._refused.pop(str(item.key), None)
@@ -164,7 +156,8 @@ class Store:
             claims.pop(key, None)
             if key in self._written:
                 claims[key] = self._claim(key, None)
-        self._commit(claims, self._files)
+        self._commit(claims, self._files, self._written, self._waiting)
+        self._look_for_broken(keys)
         return Edit(tuple(self._deleted(key, before[key]) for key in keys), self._changes(before))
 
     def scale(self, key: ObjectKey, replicas: int) -> Edit:
@@ -204,8 +197,10 @@ class Store:
         )
 
     def violations(self) -> tuple[Violation, ...]:
-        """List everything that is wrong with the files as they stand."""
-        return self._file_violations
+        """List everything that is wrong with the files as they stand, and with what counts among each other."""
+        waiting = (violation for found in self._waiting.values() for violation in found)
+        broken = (violation for found in self._broken.values() for violation in found)
+        return (*self._file_violations, *waiting, *broken)
 
     def _effective(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Item | None]:
         return {key: self.get(key) for key in keys}
@@ -213,20 +208,71 @@ class Store:
     def _changes(self, before: Mapping[ObjectKey, Item | None]) -> tuple[Change, ...]:
         return tuple(_differences(before, self._effective(before)))
 
-    def _claim(self, key: ObjectKey, item: Item | None) -> _Claim:
-        return _Claim(item, _digest(self._written.get(key)))
+    def _claim(self, key: ObjectKey, item: Item | None) -> Claim:
+        return Claim(item, digest(self._wanted.get(key)))
 
     def _before(self, file: str) -> tuple[Item, ...]:
         """List what a file said last; before it was read, what was kept of it over a restart."""
         known = self._files.get(file)
         return self._last_good.pop(file, ()) if known is None else known.objects
 
-    def _commit(self, claims: dict[ObjectKey, _Claim], files: dict[str, Decoded]) -> None:
-        """Let claims and files count once what must survive is safe: after a failed save nothing has changed."""
-        records = list(_records(claims, files))
+    def _standing(self) -> dict[ObjectKey, Item]:
+        """Return those of Mixer's objects that count."""
+        known = settlement.concerned(self._effective(self._written | self._claims))
+        return {key: item for key, item in known.items() if item is not None}
+
+    def _look_for_broken(self, touched: Iterable[ObjectKey]) -> None:
+        """Note which of Mixer's objects have no effect any more because what they name is gone."""
+        if settlement.touches(touched):
+            self._broken = settlement.faults_of(self._standing())
+
+    def _settled(self, decoded: Decoded) -> Decoded:
+        """Return what is applied, with those of Mixer's objects as refused that do not work out with the others."""
+        fresh = settlement.concerned({item.key: item for item in decoded.objects})
+        if not fresh:
+            return decoded
+        standing = self._standing()
+        refused = settlement.settle({**standing, **fresh}, standing).refused
+        violations = (violation for found in refused.values() for violation in found)
+        objects = tuple(item for item in decoded.objects if item.key not in refused)
+        return Decoded(objects, (*decoded.violations, *violations))
+
+    def _settled_files(
+        self, wanted: dict[ObjectKey, Item], claims: Mapping[ObjectKey, Claim]
+    ) -> tuple[dict[ObjectKey, Item], dict[ObjectKey, tuple[Violation, ...]]]:
+        """Return what of the files' objects stands, and why others wait: of those their last good version stands."""
+        fresh = settlement.concerned(wanted)
+        if fresh == settlement.concerned(self._wanted) and claims is self._claims:
+            others = {key: item for key, item in wanted.items() if key not in fresh}
+            return {**others, **settlement.concerned(self._written)}, self._waiting
+        counting = {
+            key: claim.object
+            for key, claim in settlement.concerned(claims).items()
+            if key not in wanted or claim.over == digest(wanted[key])
+        }
+        together = {key: item for key, item in {**fresh, **counting}.items() if item is not None}
+        settled = settlement.settle(together, {**settlement.concerned(self._kept), **self._standing()})
+        waiting = {key: found for key, found in settled.refused.items() if key in fresh and key not in counting}
+        written = {key: item for key, item in wanted.items() if key not in waiting}
+        for key in waiting:
+            if (before := self._written.get(key, self._kept.get(key))) is not None:
+                written[key] = before
+        return written, waiting
+
+    def _commit(
+        self,
+        claims: dict[ObjectKey, Claim],
+        files: dict[str, Decoded],
+        written: dict[ObjectKey, Item],
+        waiting: dict[ObjectKey, tuple[Violation, ...]],
+    ) -> None:
+        """Let a state count once what must survive is safe: after a failed save nothing has changed."""
+        standing = settlement.concerned(written) if waiting else None
+        records = list(records_of(claims, files, standing))
         if records != self._saved:
             self.persistence.save(records)
         self._saved, self._claims, self._files = records, claims, files
+        self._written, self._waiting, self._kept = written, waiting, standing or {}
 
     def _deleted(self, key: ObjectKey, before: Item | None) -> Outcome:
         if before is None:
@@ -244,20 +290,20 @@ class Store:
         file = written.source.file if written is not None and key not in self._claims else None
         faults = tuple(
             violation
-            for violation in self._file_violations
+            for violation in self.violations()
             if violation.severity is Severity.ERROR
             and (violation.subject == str(key) or (" " not in violation.subject and violation.source.file == file))
         )
         return (*faults, *self._refused.get(str(key), ()))
 
 
-def _age_claim(claims: dict[ObjectKey, _Claim], key: ObjectKey, written: Item | None) -> None:
+def _age_claim(claims: dict[ObjectKey, Claim], key: ObjectKey, written: Item | None) -> None:
     """Let the files' new word about a key end a claim, unless it is what the claim was made over.
 
     A deletion ends with the text that it hid; an applied object outlives the file's, and any later text is news.
     """
     claim = claims.get(key)
-    if claim is None or (written is not None and claim.over == _digest(written)):
+    if claim is None or (written is not None and claim.over == digest(written)):
         return
     if written is None and claim.object is not None:
         claims[key] = replace(claim, over="")
@@ -292,57 +338,8 @@ def _differences(before: Mapping[ObjectKey, Item | None], after: Mapping[ObjectK
         yield Remove(key) if item is None else Upsert(item)
 
 
-def _digest(item: Item | None) -> str:
-    return "" if item is None else hashlib.sha256(item.body).hexdigest()[:24]
-
-
 def _with_last_good(now: Decoded, before: tuple[Item, ...]) -> Decoded:
     """Add what a file said before about the objects that it spoils now."""
     present = {item.key for item in now.objects}
-    kept = (item for item in before if item.key not in present and _is_spoilt(item.key, now))
+    kept = (item for item in before if item.key not in present and is_spoilt(item.key, now))
     return replace(now, objects=(*now.objects, *kept))
-
-
-def _is_spoilt(key: ObjectKey, now: Decoded) -> bool:
-    """Tell whether a file has faults that are, or without a name may be, about an object."""
-    subjects = {violation.subject for violation in now.errors}
-    return str(key) in subjects or any(" " not in subject for subject in subjects)
-
-
-def _records(claims: Mapping[ObjectKey, _Claim], files: Mapping[str, Decoded]) -> Iterator[Record]:
-    """Yield what must survive a restart: claims, and what files do not say in valid words any more."""
-    for key in sorted(claims):
-        claim = claims[key]
-        layer = _Layer.DELETED if claim.object is None else _Layer.APPLIED
-        yield _record(layer, key, claim.object, claim.over)
-    for name in sorted(files):
-        for item in files[name].objects:
-            if _is_spoilt(item.key, files[name]):
-                yield _record(_Layer.LAST_GOOD, item.key, item)
-
-
-def _record(layer: _Layer, key: ObjectKey, item: Item | None, over: str = "") -> Record:
-    source = item.source if item is not None else Source()
-    return {
-        "layer": layer.value,
-        "group": key.group,
-        "kind": key.kind,
-        "namespace": key.namespace,
-        "name": key.name,
-        "body": item.body.decode() if item is not None else "",
-        "file": source.file,
-        "line": source.line,
-        "over": over,
-    }
-
-
-def _recorded_key(record: Record) -> ObjectKey:
-    return ObjectKey(*(str(record[part]) for part in ("group", "kind", "namespace", "name")))
-
-
-def _recorded_object(record: Record) -> Item | None:
-    """Read a record's object back; None where it has none, or one that this release does not accept any more."""
-    if not record["body"]:
-        return None
-    source = Source(str(record["file"]), int(record["line"]))
-    return next(iter(decode.decode_mapping(json.loads(str(record["body"])), source).objects), None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from lateen.api.networking.envoy_filter import EnvoyFilter
 from lateen.api.networking.selectors import TargetReference
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.security.attachment import Attached
@@ -48,6 +49,15 @@ class Policies:
         if not candidates:
             return ()
         return tuple(_attachments(candidates, proxy, frozenset(gateways), tuple(served)))
+
+
+def patches(spec: EnvoyFilter, namespace: str, proxy: Proxy, gateways: Iterable[ObjectKey]) -> bool:
+    """Tell whether an EnvoyFilter of a namespace concerns a proxy of that namespace or, from the root, of any."""
+    if spec.target_refs:
+        gates = frozenset(gateways)
+        targets = filter(is_gateway, spec.target_refs)
+        return any(_is_of_gateway(target, namespace, proxy, gates) for target in targets)
+    return spec.workload_selector is None or spec.workload_selector.labels.items() <= proxy.labels.items()
 
 
 def _attachments(

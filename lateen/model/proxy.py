@@ -17,7 +17,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One connected Envoy and what is known of the workload that it stands for."""
+    """One connected Envoy and what is known of the workload that it stands for; `owner` runs it, as `account`.
+
+    `tracing` are its own settings for traces as JSON, empty where it has none.
+    """
 
     key: WorkloadKey
     role: Role
@@ -26,3 +29,6 @@ class Proxy:
     locality: Locality = Locality()
     network: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
+    owner: str = ""
+    account: str = "default"
+    tracing: str = ""

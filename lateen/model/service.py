@@ -41,6 +41,7 @@ class Service:
     `static_endpoints` are those written in a ServiceEntry, port by port number of the service.
     `export_to` holds namespaces, `*` for all. `alias_of` is the host that an ExternalName Service stands for.
     `accounts` are the SPIFFE ids of those who may serve it: the accounts of its workloads, ready or not.
+    `prefers_near` has clients call the endpoints that are nearest to them, as long as these are ready.
     `tls_ports` are its ports on which all of its workloads take the mesh's mutual TLS.
     """
 
@@ -60,6 +61,7 @@ class Service:
     subject_alt_names: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     tls_ports: tuple[int, ...] = ()
+    prefers_near: bool = False
 
     def port(self, number: int) -> ServicePort | None:
         """Find a port by its number."""

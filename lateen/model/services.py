@@ -32,6 +32,10 @@ def exported_to(scopes: tuple[str, ...], namespace: str) -> frozenset[str]:
     return frozenset(namespace if scope == "." else scope for scope in scopes if scope != "~")
 
 
+DISTRIBUTION_ANNOTATION: Final = "networking.istio.io/traffic-distribution"
+_NEAR: Final = ("PreferClose", "PreferSameZone", "PreferSameNode")
+
+
 def of_kubernetes(item: ConfigObject[ServiceSpec], mesh: MeshConfig, addresses: Mapping[str, str]) -> Service:
     """Derive the service of a Kubernetes Service; `addresses` has the virtual address of hosts that wrote none."""
     spec, namespace = item.spec, item.key.namespace
@@ -52,6 +56,7 @@ def of_kubernetes(item: ConfigObject[ServiceSpec], mesh: MeshConfig, addresses: 
         headless=spec.headless,
         includes_unready=spec.publish_not_ready_addresses,
         alias_of=alias,
+        prefers_near=(spec.traffic_distribution or item.metadata.annotations.get(DISTRIBUTION_ANNOTATION)) in _NEAR,
     )
 
 

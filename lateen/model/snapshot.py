@@ -14,8 +14,10 @@ from lateen.api.objects import ConfigObject
 from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.api.structs import Struct
 from lateen.model import registry, services
+from lateen.model.callers import Caller, callers
 from lateen.model.endpoint import Endpoint
 from lateen.model.key_sets import KeySet
+from lateen.model.mixer_objects import NO_OBJECTS, MixerObjects, mixer_objects
 from lateen.model.peers import PeerPolicies, peer_policies
 from lateen.model.registry import Backing, PortKey, Sources, Written
 from lateen.model.service import Service
@@ -53,6 +55,8 @@ class Snapshot:
     declared: Mapping[str, Service] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
     peers: PeerPolicies = field(default_factory=PeerPolicies)
+    mixer: MixerObjects = NO_OBJECTS
+    callers: tuple[Caller, ...] = ()
 
     @property
     def config(self) -> ConfigSet:
@@ -106,8 +110,20 @@ def next_snapshot(
     is_config_new = inputs.config is not previous.config or inputs.mesh is not previous.mesh
     are_keys_new = inputs.key_sets is not previous.inputs.key_sets and inputs.key_sets != previous.inputs.key_sets
     is_dns_new = any(host in known and known[host].headless for host, _ in changed)
-    difference = Difference(is_config_new or are_keys_new or known is not previous.services or is_dns_new, changed)
-    return Snapshot(inputs, known, endpoints, declared, written, peers), difference
+    mixer = mixer_objects(inputs.config, previous.mixer)
+    calling = _callers(previous, inputs, mixer)
+    are_callers_new = calling is not previous.callers
+    is_view_new = is_config_new or are_keys_new or known is not previous.services or is_dns_new or are_callers_new
+    snapshot = Snapshot(inputs, known, endpoints, declared, written, peers, mixer, calling)
+    return snapshot, Difference(is_view_new, changed)
+
+
+def _callers(previous: Snapshot, inputs: Inputs, mixer: MixerObjects) -> tuple[Caller, ...]:
+    """List the callers whose labels rules ask for; the same value as before where nothing of it is new."""
+    if mixer is previous.mixer and inputs.workloads is previous.inputs.workloads:
+        return previous.callers
+    found = callers(inputs.workloads, mixer.asked.caller_labels)
+    return previous.callers if found == previous.callers else found
 
 
 def _services(

@@ -6,13 +6,22 @@ from typing import NamedTuple
 from lateen.api.core.secret import Secret
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.destination_rule import DestinationRule
+from lateen.api.networking.envoy_filter import EnvoyFilter
 from lateen.api.networking.gateway import Gateway
 from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject, ObjectKey
+from lateen.api.policy.api_key_authentication import ApiKeyAuthentication
+from lateen.api.policy.external_processor import ExternalProcessor
+from lateen.api.policy.rate_limit import RateLimit
 from lateen.api.security.authorization_policy import AuthorizationPolicy
 from lateen.api.security.oidc_login import OidcLogin
 from lateen.api.security.request_authentication import RequestAuthentication
+from lateen.api.structs import Struct
+from lateen.api.telemetry.telemetry import Telemetry
+from lateen.api.traffic.health_check import HealthCheck
+from lateen.api.traffic.session_persistence import SessionPersistence
+from lateen.model.callers import Caller
 from lateen.model.key_sets import KeySet
 from lateen.model.peers import ALL_TAKEN, PeerModes
 from lateen.model.policies import Attachment
@@ -41,6 +50,13 @@ class HostAddresses(NamedTuple):
     addresses: tuple[str, ...]
 
 
+class Runs(NamedTuple):
+    """Whose instances the workloads are, and as which account they run."""
+
+    owner: str
+    account: str
+
+
 @dataclass(frozen=True, slots=True)
 class ClassKey:
     """All of a proxy that its configuration can depend on; proxies with equal keys are one class.
@@ -48,7 +64,9 @@ class ClassKey:
     `labels` holds only those labels of the workload that some object selects by. `gateways` are the Gateways that
     select it, `gateway_ports` maps its Service's ports to target ports, `sidecar` is the Sidecar that scopes it.
     `peers` is what its workload takes from others; a gateway's open ports decide that themselves. `policies` are the
-    AuthorizationPolicies, RequestAuthentications and OidcLogins that concern it.
+    AuthorizationPolicies, RequestAuthentications, OidcLogins, RateLimits, ExternalProcessors, ApiKeyAuthentications and
+    Telemetries that concern it. `runs` is known where some object asks for it. `tracing`
+    are settings of the workload's own, as JSON.
     """
 
     role: Role
@@ -62,6 +80,9 @@ class ClassKey:
     network: str = ""
     peers: PeerModes = ALL_TAKEN
     policies: tuple[Attachment, ...] = ()
+    runs: Runs | None = None
+    envoy_filters: tuple[ObjectKey, ...] = ()
+    tracing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +91,13 @@ class ProxyView:
 
     `services` are sorted by host. `virtual_services` are those that apply to the proxy's role (for a sidecar the ones
     of the gateway `mesh`, for a gateway the ones that name one of `gateways`), oldest first. `destination_rules` are
-    the visible ones in the order of lookup: the client's namespace, then other namespaces, then the root namespace.
+    the visible ones in the order of lookup: the client's namespace, then other namespaces, then the root namespace;
+    so are `health_checks` and `sessions`.
     `secrets` are those Secrets of its own namespace that its Gateways and DestinationRules take certificates from.
     `names` is what DNS knows beside the services' own addresses. `authorization` and `authentication` are the policies
     of this class, `key_sets` the fetched keys that they verify tokens with. `logins` are the ones that a gateway asks
-    for; the keys of their sessions are derived from `session_key`. The parts of `key` can be read from the view.
+    for; the keys of their sessions are derived from `session_key`. `limits`, `processors`, `api_keys` and
+    `telemetries` are further policies of this class. The parts of `key` can be read from the view.
     """
 
     key: ClassKey
@@ -82,6 +105,8 @@ class ProxyView:
     services: tuple[Service, ...] = ()
     virtual_services: tuple[ConfigObject[VirtualService], ...] = ()
     destination_rules: tuple[ConfigObject[DestinationRule], ...] = ()
+    health_checks: tuple[ConfigObject[HealthCheck], ...] = ()
+    sessions: tuple[ConfigObject[SessionPersistence], ...] = ()
     gateways: tuple[ConfigObject[Gateway], ...] = ()
     sidecar: ConfigObject[Sidecar] | None = None
     secrets: tuple[ConfigObject[Secret], ...] = ()
@@ -90,7 +115,14 @@ class ProxyView:
     authentication: tuple[ConfigObject[RequestAuthentication], ...] = ()
     key_sets: tuple[KeySet, ...] = ()
     logins: tuple[ConfigObject[OidcLogin], ...] = ()
+    limits: tuple[ConfigObject[RateLimit], ...] = ()
+    processors: tuple[ConfigObject[ExternalProcessor], ...] = ()
+    api_keys: tuple[ConfigObject[ApiKeyAuthentication], ...] = ()
+    telemetries: tuple[ConfigObject[Telemetry], ...] = ()
+    envoy_filters: tuple[ConfigObject[EnvoyFilter], ...] = ()
     session_key: bytes = field(default=b"", repr=False)
+    mixer: tuple[ConfigObject[Struct], ...] = ()
+    callers: tuple[Caller, ...] = ()
     domain: str = "cluster.local"
 
     @property

@@ -7,15 +7,23 @@ from typing import Final, TypeVar, cast
 from lateen.api.core.secret import Secret
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.destination_rule import DestinationRule
+from lateen.api.networking.envoy_filter import EnvoyFilter
 from lateen.api.networking.gateway import Gateway
 from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.virtual_service import HttpRoute, TcpRoute, TlsRoute, VirtualService
 from lateen.api.objects import ConfigObject, ObjectKey
+from lateen.api.policy.api_key_authentication import ApiKeyAuthentication
+from lateen.api.policy.external_processor import ExternalProcessor
+from lateen.api.policy.rate_limit import RateLimit
 from lateen.api.security.attachment import Attached
 from lateen.api.security.authorization_policy import AuthorizationPolicy
 from lateen.api.security.oidc_login import OidcLogin
 from lateen.api.security.request_authentication import RequestAuthentication
+from lateen.api.telemetry.telemetry import Telemetry
+from lateen.api.traffic.health_check import HealthCheck
+from lateen.api.traffic.session_persistence import SessionPersistence
 from lateen.model import named_secrets, visibility
+from lateen.model import policies as attachments
 from lateen.model.headless import headless_names
 from lateen.model.key_sets import KeySet
 from lateen.model.peers import ALL_TAKEN
@@ -23,11 +31,12 @@ from lateen.model.policies import Policies, ServedPort
 from lateen.model.proxy import Proxy, Role
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot, oldest_first, services_of
-from lateen.model.view import ClassKey, OwnPort, ProxyView
+from lateen.model.view import ClassKey, OwnPort, ProxyView, Runs
 
 MESH_GATEWAY: Final = "mesh"
 
 _Policy = TypeVar("_Policy", bound=Attached)
+_HostRule = TypeVar("_HostRule", DestinationRule, HealthCheck, SessionPersistence)
 _VirtualServices = tuple[ConfigObject[VirtualService], ...]
 _DestinationRules = tuple[ConfigObject[DestinationRule], ...]
 
@@ -39,6 +48,8 @@ class _Scope:
     services: tuple[Service, ...]
     virtual_services: _VirtualServices
     destination_rules: _DestinationRules
+    health_checks: tuple[ConfigObject[HealthCheck], ...]
+    sessions: tuple[ConfigObject[SessionPersistence], ...]
 
 
 @dataclass(slots=True)
@@ -50,6 +61,7 @@ class Views:
     named_labels: frozenset[str] = field(init=False)
     _sidecars: tuple[ConfigObject[Sidecar], ...] = field(init=False)
     _gateways: Mapping[ObjectKey, ConfigObject[Gateway]] = field(init=False)
+    _filters: Mapping[ObjectKey, ConfigObject[EnvoyFilter]] = field(init=False)
     _virtual_services: _VirtualServices = field(init=False)
     _by_namespace: dict[str, list[Service]] = field(default_factory=dict)
     _scopes: dict[tuple[str, ObjectKey | None], _Scope] = field(default_factory=dict)
@@ -62,14 +74,23 @@ class Views:
         self._public = predecessor._public if predecessor is not None and predecessor._public == public else public
         self._sidecars = tuple(oldest_first(config.of(Sidecar)))
         self._gateways = {item.key: item for item in oldest_first(config.of(Gateway))}
+        self._filters = {item.key: item for item in oldest_first(config.of(EnvoyFilter))}
         self._virtual_services = tuple(oldest_first(config.of(VirtualService)))
         policies: tuple[ConfigObject[Attached], ...] = (
             *config.of(AuthorizationPolicy),
             *config.of(RequestAuthentication),
             *config.of(OidcLogin),
+            *config.of(RateLimit),
+            *config.of(ExternalProcessor),
+            *config.of(ApiKeyAuthentication),
+            *oldest_first(config.of(Telemetry)),
         )
         self._policies = Policies(policies, self.snapshot.mesh.root_namespace)
-        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule))
+        preferred = self.snapshot.mesh.locality_lb_setting
+        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule)) | (
+            preferred.client_labels if preferred else frozenset()
+        )
+        self.named_labels |= self.snapshot.mixer.asked.labels
         for service in self.snapshot.services.values():
             self._by_namespace.setdefault(service.namespace, []).append(service)
 
@@ -94,6 +115,9 @@ class Views:
             network=proxy.network,
             peers=ALL_TAKEN if is_gateway else self.snapshot.peers.of(namespace, proxy.labels),
             policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
+            runs=Runs(proxy.owner, proxy.account) if self.snapshot.mixer.asked.about_runners else None,
+            envoy_filters=self._filters_of(proxy, gateways),
+            tracing=proxy.tracing,
         )
 
     def view_for(self, key: ClassKey, previous: ProxyView | None = None) -> ProxyView:
@@ -103,21 +127,31 @@ class Views:
         policies = [self._policies.by_key[attached.policy] for attached in key.policies]
         logins = tuple(_of_kind(policies, OidcLogin)) if key.role is Role.GATEWAY else ()
         authentication = tuple(_of_kind(policies, RequestAuthentication))
+        api_keys = tuple(_of_kind(policies, ApiKeyAuthentication))
         view = ProxyView(
             key=key,
             mesh=self.snapshot.mesh,
             services=scope.services,
             virtual_services=_bound_to(scope.virtual_services, key),
             destination_rules=scope.destination_rules,
+            health_checks=scope.health_checks,
+            sessions=scope.sessions,
             gateways=tuple(self._gateways[name] for name in key.gateways),
             sidecar=sidecar,
-            secrets=self._secrets(key, scope.destination_rules, logins),
+            secrets=self._secrets(key, scope.destination_rules, logins, api_keys),
             names=() if key.role is Role.GATEWAY else headless_names(self.snapshot, scope.services),
             authorization=tuple(_of_kind(policies, AuthorizationPolicy)),
             authentication=authentication,
             key_sets=self._key_sets(authentication, logins),
             logins=logins,
+            limits=tuple(_of_kind(policies, RateLimit)),
+            processors=tuple(_of_kind(policies, ExternalProcessor)),
+            api_keys=api_keys,
+            telemetries=tuple(_of_kind(policies, Telemetry)),
+            envoy_filters=tuple(self._filters[name] for name in key.envoy_filters),
             session_key=self.snapshot.inputs.session_key if logins else b"",
+            mixer=self.snapshot.mixer.of(key.namespace, self.snapshot.mesh.root_namespace),
+            callers=self.snapshot.callers,
         )
         return previous if previous == view else view
 
@@ -126,12 +160,16 @@ class Views:
     ) -> tuple[KeySet, ...]:
         """Return the fetched keys that policies verify tokens with; what was not fetched yet is not there."""
         urls = dict.fromkeys(rule.keys_url for item in policies for rule in item.spec.jwt_rules)
-        urls.update(dict.fromkeys(item.spec.keys_url for item in logins))
+        urls.update(dict.fromkeys(url for item in logins for url in item.spec.fetched_urls))
         known = self.snapshot.inputs.key_sets
         return tuple(known[url] for url in urls if url in known)
 
     def _secrets(
-        self, key: ClassKey, rules: _DestinationRules, logins: Iterable[ConfigObject[OidcLogin]]
+        self,
+        key: ClassKey,
+        rules: _DestinationRules,
+        logins: Iterable[ConfigObject[OidcLogin]],
+        api_keys: Iterable[ConfigObject[ApiKeyAuthentication]],
     ) -> tuple[ConfigObject[Secret], ...]:
         """Find the Secrets that a class names, in its own namespace only: nobody is given another namespace's keys.
 
@@ -143,9 +181,19 @@ class Views:
             *named_secrets.of_gateways(self._gateways[name].spec for name in key.gateways),
             *named_secrets.of_rules(concerned),
             *(item.spec.client_secret.name for item in logins),
+            *(item.spec.secret.name for item in api_keys),
         }
         shelf = self.snapshot.config.shelf(Secret, key.namespace) if wanted else {}
         return tuple(cast(ConfigObject[Secret], shelf[name]) for name in sorted(wanted & shelf.keys()))
+
+    def _filters_of(self, proxy: Proxy, gateways: tuple[ObjectKey, ...]) -> tuple[ObjectKey, ...]:
+        """Find the EnvoyFilters of a proxy's own and of the root namespace that concern it, oldest first."""
+        namespaces = (self.snapshot.mesh.root_namespace, proxy.key.namespace)
+        return tuple(
+            key
+            for key, item in self._filters.items()
+            if key.namespace in namespaces and attachments.patches(item.spec, key.namespace, proxy, gateways)
+        )
 
     def _sidecar_of(self, proxy: Proxy) -> ConfigObject[Sidecar] | None:
         root = self.snapshot.mesh.root_namespace
@@ -174,6 +222,8 @@ class Views:
                 )
             ),
             _rules_for(namespace, self.snapshot.config.of(DestinationRule), mesh),
+            _rules_for(namespace, self.snapshot.config.of(HealthCheck), mesh),
+            _rules_for(namespace, self.snapshot.config.of(SessionPersistence), mesh),
         )
 
     def _visible_services(self, namespace: str) -> tuple[Service, ...]:
@@ -221,7 +271,9 @@ def gateways_of(item: ConfigObject[VirtualService]) -> tuple[str, ...]:
     return tuple(text if text == MESH_GATEWAY or "/" in text else f"{item.namespace}/{text}" for text in written)
 
 
-def _rules_for(namespace: str, rules: Iterable[ConfigObject[DestinationRule]], mesh: MeshConfig) -> _DestinationRules:
+def _rules_for(
+    namespace: str, rules: Iterable[ConfigObject[_HostRule]], mesh: MeshConfig
+) -> tuple[ConfigObject[_HostRule], ...]:
     """Order the visible rules for lookup: the client's namespace first, the root namespace last, else the oldest."""
     visible = [
         item
@@ -256,6 +308,5 @@ def _labels_named_by(
             for condition in route.match:
                 found |= condition.source_labels.keys()
     for rule in rules:
-        if rule.spec.workload_selector is not None:
-            found |= rule.spec.workload_selector.match_labels.keys()
+        found |= rule.spec.client_labels
     return frozenset(found)

@@ -34,7 +34,8 @@ class Workload:
     """One running instance, as the platform reports it. `ready` is the platform's verdict from its probes.
 
     `ports` maps the names of container ports to numbers, for Services whose targetPort is a name.
-    `proxied` tells whether a sidecar or gateway Envoy runs with it. `owner` is the Deployment or StatefulSet.
+    `proxied` tells whether a sidecar or gateway Envoy runs with it. `owner` is the Deployment or StatefulSet. `tracing`
+    are settings for its proxy's traces as JSON, where it has its own.
     """
 
     key: WorkloadKey
@@ -50,3 +51,4 @@ class Workload:
     weight: int = 1
     hostname: str = ""
     subdomain: str = ""
+    tracing: str = ""

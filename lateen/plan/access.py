@@ -16,7 +16,7 @@ from lateen.api.security.authorization_policy import (
 )
 from lateen.api.security.condition_keys import Subject, parse_key
 from lateen.plan import authorizers
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.types import (
     Access,
@@ -186,7 +186,7 @@ def _rules(policies: Policies, directory: Directory) -> tuple[AccessRule, ...]:
 
 def _rules_of(policy: ConfigObject[AuthorizationPolicy], directory: Directory) -> tuple[AccessRule, ...]:
     """Return a policy's rules; the same objects while it does not change."""
-    domains = _own_domains(directory.view.mesh)
+    domains = own_domains(directory.view.mesh)
     return directory.cache.recall("access", (policy,), (domains,), lambda: _translate(policy, domains))
 
 
@@ -242,12 +242,20 @@ class _Reader:
         if attribute is Attribute.ACCOUNT:
             yield value if "/" in value or "*" in value else f"{self._namespace}/{value}"
         elif attribute in (Attribute.PRINCIPAL, Attribute.TRUST_DOMAIN):
-            domain, slash, rest = value.partition("/")
-            is_own = domain in (LOCAL_DOMAIN, *self._domains) and (slash or attribute is Attribute.TRUST_DOMAIN)
-            for name in self._domains if is_own else (domain,):
-                yield f"{name}{slash}{rest}"
+            yield from meant_identities(value, self._domains, whole=attribute is Attribute.PRINCIPAL)
         else:
             yield value
+
+
+def meant_identities(value: str, domains: tuple[str, ...], *, whole: bool = True) -> Iterator[str]:
+    """Yield what an identity stands for: one of the mesh's own is that account in each of the mesh's trust domains.
+
+    Without `whole` the value is a trust domain alone.
+    """
+    domain, slash, rest = value.partition("/")
+    is_own = domain in (LOCAL_DOMAIN, *domains) and (bool(slash) or not whole)
+    for name in domains if is_own else (domain,):
+        yield f"{name}{slash}{rest}"
 
 
 def _pattern(attribute: Attribute, text: str) -> Pattern:
@@ -257,7 +265,7 @@ def _pattern(attribute: Attribute, text: str) -> Pattern:
         return Pattern(Comparison.TEMPLATE, text)
     if attribute is Attribute.HOST:
         return host_pattern(text.lower())
-    return _wildcard(text)
+    return wildcard(text)
 
 
 def path_pattern(text: str) -> Pattern:
@@ -267,10 +275,11 @@ def path_pattern(text: str) -> Pattern:
 
 def host_pattern(text: str) -> Pattern:
     """Read a host; `host:*` is the host with any port, which a host without port stands for as well."""
-    return _wildcard(text.removesuffix(":*"))
+    return wildcard(text.removesuffix(":*"))
 
 
-def _wildcard(text: str) -> Pattern:
+def wildcard(text: str) -> Pattern:
+    """Read a text that may have a `*` at one of its ends."""
     if text == "*":
         return Pattern(Comparison.PRESENT)
     if text.endswith("*"):
@@ -280,7 +289,8 @@ def _wildcard(text: str) -> Pattern:
     return Pattern(Comparison.EXACT, text)
 
 
-def _own_domains(mesh: MeshConfig) -> tuple[str, ...]:
+def own_domains(mesh: MeshConfig) -> tuple[str, ...]:
+    """List the trust domains that are the mesh's own."""
     return tuple(dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases)))
 
 
@@ -317,5 +327,9 @@ def _custom(
             asked.setdefault(found, []).extend(rules)
         else:
             refused += rules
-            notes.add(below(Origin(policy.key, "spec.provider"), "name"), f"{found}: what its rules match is denied")
+            notes.add(
+                below(Origin(policy.key, "spec.provider"), "name"),
+                f"{found}: what its rules match is denied",
+                Doubt.DENIES,
+            )
     return tuple(CustomCheck(one, tuple(rules)) for one, rules in asked.items()), tuple(refused)

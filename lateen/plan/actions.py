@@ -10,6 +10,7 @@ from lateen.api.networking import virtual_service as api
 from lateen.api.networking.virtual_service import HttpRedirect, HttpRoute, PortDerivation
 from lateen.plan import defaults, destinations
 from lateen.plan.destinations import Dangling, Share, Site
+from lateen.plan.diagnostics import Doubt
 from lateen.plan.matches import text_match
 from lateen.plan.types import (
     NO_HEADER_OPERATIONS,
@@ -50,6 +51,8 @@ def action(rule: HttpRoute, site: Site) -> Action:
         retry=sticky(defaults.retry(rule.retries, site.directory.defaults.retry), keys),
         mirrors=tuple(_mirrors(rule, site)),
         hash_keys=keys,
+        session=next((share.found.session for share in split if share.found.session), None),
+        resolves_host=any(share.found.resolves for share in split),
     )
 
 
@@ -171,7 +174,7 @@ def _mirrors(rule: HttpRoute, site: Site) -> Iterator[Mirror]:
     for path, destination, percent in _written_mirrors(rule):
         found = site.find(destination)
         if isinstance(found, Dangling):
-            site.note(path, f"{found.reason}; nothing is mirrored there")
+            site.note(path, f"{found.reason}; nothing is mirrored there", found.code)
         elif percent > 0:
             yield Mirror(found.cluster, percent)
 
@@ -196,7 +199,7 @@ def _delay(delay: api.FaultDelay | None, site: Site) -> tuple[timedelta | None, 
         return None, _ALWAYS
     percent = _percent(delay.percentage, delay.percent or 0)
     if percent == 0:
-        site.note("fault.delay", "never acts: percentage is 0 or missing")
+        site.note("fault.delay", "never acts: percentage is 0 or missing", Doubt.NEVER_ACTS)
         return None, _ALWAYS
     return delay.fixed_delay, percent
 
@@ -209,7 +212,7 @@ def _abort(abort: api.FaultAbort | None, site: Site) -> tuple[int | None, int | 
         return None, None, _ALWAYS
     percent = _percent(abort.percentage, 0)
     if percent == 0:
-        site.note("fault.abort", "never acts: percentage is 0 or missing")
+        site.note("fault.abort", "never acts: percentage is 0 or missing", Doubt.NEVER_ACTS)
         return None, None, _ALWAYS
     grpc_status = api.GRPC_STATUSES.index(abort.grpc_status) if abort.grpc_status is not None else None
     return abort.http_status, grpc_status, percent

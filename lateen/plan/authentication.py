@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from lateen.api.objects import ConfigObject
 from lateen.api.security.request_authentication import JwtRule, RequestAuthentication
-from lateen.plan.diagnostics import Notes
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
 from lateen.plan.types import Origin, TokenIssuer
 
@@ -32,12 +32,14 @@ def _keys(rule: JwtRule, origin: Origin, directory: Directory, notes: Notes) -> 
         return directory.cache.recall("own keys", (rule,), (), lambda: rule.own_keys)
     known = next((one for one in directory.view.key_sets if one.url == rule.keys_url), None)
     if known is None:
-        notes.add(origin, f"every token is refused: the keys of {rule.keys_url} have not been fetched yet")
+        notes.add(
+            origin, f"every token is refused: the keys of {rule.keys_url} have not been fetched yet", Doubt.NO_KEYS
+        )
         return ""
     if known.failure and known.keys:
-        notes.add(origin, f"the keys that were fetched last go on to count: {known.failure}")
+        notes.add(origin, f"the keys that were fetched last go on to count: {known.failure}", Doubt.NO_KEYS)
     elif known.failure:
-        notes.add(origin, f"every token is refused: there are no keys: {known.failure}")
+        notes.add(origin, f"every token is refused: there are no keys: {known.failure}", Doubt.NO_KEYS)
     return known.keys
 
 

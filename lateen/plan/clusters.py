@@ -1,18 +1,21 @@
 """The clusters of a service: one for each port and each subset of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lateen import names
 from lateen.api.networking.destination_rule import ConnectionPool, Http2Upgrade
+from lateen.api.networking.sidecar import OutboundMode, OutboundTrafficPolicy
 from lateen.model import endpoint
 from lateen.model.endpoint import Endpoint
 from lateen.model.protocol import Protocol
 from lateen.model.service import Resolution, Service, ServicePort
-from lateen.plan import tls, traffic
+from lateen.plan import health_checks, localities, tls, traffic
 from lateen.plan.defaults import Defaults
 from lateen.plan.directory import Directory, tcp_ports
+from lateen.plan.localities import Client
+from lateen.plan.telemetry_types import ServiceName
 from lateen.plan.traffic import HostPolicy, Settings
 from lateen.plan.types import Balancing, Cluster, Discovery, Origin
 
@@ -21,7 +24,7 @@ _DISCOVERY: Final = {
     Resolution.DNS: Discovery.DNS,
     Resolution.DNS_ROUND_ROBIN: Discovery.DNS_ROUND_ROBIN,
     Resolution.PASSTHROUGH: Discovery.ORIGINAL_DESTINATION,
-    Resolution.DYNAMIC_DNS: Discovery.ORIGINAL_DESTINATION,
+    Resolution.DYNAMIC_DNS: Discovery.DYNAMIC_DNS,
 }
 _RESOLVED_BY_PROXY: Final = (Discovery.DNS, Discovery.DNS_ROUND_ROBIN)
 
@@ -30,8 +33,15 @@ PASSTHROUGH: Final = Cluster(
     Discovery.ORIGINAL_DESTINATION,
     balancing=Balancing.ORIGINAL_DESTINATION,
     follows_client_protocol=True,
+    service=ServiceName("", names.PASSTHROUGH_CLUSTER),
 )
-BLACK_HOLE: Final = Cluster(names.BLACK_HOLE_CLUSTER, Discovery.NONE)
+DYNAMIC_DNS: Final = Cluster(
+    names.DYNAMIC_DNS_CLUSTER,
+    Discovery.DYNAMIC_DNS,
+    balancing=Balancing.ORIGINAL_DESTINATION,
+    follows_client_protocol=True,
+)
+BLACK_HOLE: Final = Cluster(names.BLACK_HOLE_CLUSTER, Discovery.NONE, service=ServiceName("", names.BLACK_HOLE_CLUSTER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +61,25 @@ def of_service(service: Service, directory: Directory, *, captures: bool) -> tup
     The same objects are returned while the service and its policy did not change.
     """
     policy, defaults = directory.policy(service), directory.defaults
+    client, checks = directory.client(policy), directory.health_checks(service)
     return directory.cache.recall(
         "clusters",
-        (service, policy, defaults),
-        (captures,),
+        (service, policy, defaults, *checks),
+        (captures, client),
         lambda: tuple(
-            _cluster(place, policy, defaults, captures)
+            replace(
+                _cluster(place, policy, defaults, captures, client), probe=health_checks.probe(checks, service, port)
+            )
             for port in tcp_ports(service.ports)
             for place in _places(service, port, policy)
         ),
     )
+
+
+def service_name(service: Service) -> ServiceName:
+    """Say what telemetry calls a service: a Kubernetes Service by its name, others by their host."""
+    name = service.origin.name if service.origin.kind == "Service" else service.host
+    return ServiceName(service.host, name, service.namespace)
 
 
 def _places(service: Service, port: ServicePort, policy: HostPolicy) -> Iterator[_Place]:
@@ -69,7 +88,7 @@ def _places(service: Service, port: ServicePort, policy: HostPolicy) -> Iterator
         yield _Place(service, port, name, tuple(sorted(defined.subset.labels.items())))
 
 
-def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bool) -> Cluster:
+def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bool, client: Client) -> Cluster:
     service, port = place.service, place.port
     settings = traffic.settle(policy, port.number, place.subset, defaults)
     discovery = _discovery(service, settings, captures)
@@ -89,12 +108,21 @@ def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bo
         slow_start=warmup.duration,
         slow_start_aggression=warmup.aggression,
         slow_start_min_percent=warmup.minimum_percent,
-        limits=traffic.limits(settings.pool, defaults),
+        limits=traffic.limits(settings, defaults),
         outliers=traffic.outlier_detection(settings.outliers),
         endpoints=_endpoints(place) if discovery in _RESOLVED_BY_PROXY else (),
         includes_unready=service.includes_unready,
         follows_client_protocol=follows,
         tls=tls.towards(service, port, place.subset, settings, discovery, defaults),
+        tells_client=settings.proxy_protocol.version if settings.proxy_protocol else None,
+        name_refresh=defaults.name_refresh,
+        spread=localities.spread(
+            localities.setting_of(settings.load_balancer, defaults.localities),
+            client,
+            finds_failures=settings.outliers is not None,
+            prefers_near=service.prefers_near,
+        ),
+        service=service_name(service),
         origin=_origin(place, policy),
     )
 
@@ -110,7 +138,7 @@ def _discovery(service: Service, settings: Settings, captures: bool) -> Discover
     if not captures:
         if service.headless:
             return Discovery.EDS
-        if service.resolution in (Resolution.PASSTHROUGH, Resolution.DYNAMIC_DNS):
+        if service.resolution is Resolution.PASSTHROUGH:
             return Discovery.NONE if service.host.startswith("*") else Discovery.DNS
     elif traffic.balancing(settings.load_balancer) is Balancing.ORIGINAL_DESTINATION:
         return Discovery.ORIGINAL_DESTINATION
@@ -118,7 +146,7 @@ def _discovery(service: Service, settings: Settings, captures: bool) -> Discover
 
 
 def _balancing(discovery: Discovery, settings: Settings) -> Balancing:
-    if discovery is Discovery.ORIGINAL_DESTINATION:
+    if discovery in (Discovery.ORIGINAL_DESTINATION, Discovery.DYNAMIC_DNS):
         return Balancing.ORIGINAL_DESTINATION
     chosen = traffic.balancing(settings.load_balancer)
     return Balancing.LEAST_REQUEST if chosen is Balancing.ORIGINAL_DESTINATION else chosen
@@ -154,3 +182,9 @@ def _origin(place: _Place, policy: HostPolicy) -> Origin:
         return policy.subsets[place.subset].origin
     position = place.service.ports.index(place.port)
     return policy.origin or Origin(place.service.origin, f"spec.ports[{position}]")
+
+
+def of_strangers(policy: OutboundTrafficPolicy) -> tuple[Cluster, ...]:
+    """Return the clusters for traffic to hosts that the mesh does not know."""
+    is_dynamic = policy.mode is OutboundMode.ALLOW_ANY_DYNAMIC_DNS
+    return (PASSTHROUGH, BLACK_HOLE, *((DYNAMIC_DNS,) if is_dynamic else ()))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
 from lateen.api.networking.virtual_service import TcpMatch, TcpRoute, TlsMatch, VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.plan import destinations, matches
 from lateen.plan.destinations import Site
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.matches import Vantage
 from lateen.plan.types import NamedChain, Origin, TcpChain
@@ -21,10 +22,8 @@ def chain(
         for position, rule in enumerate(item.spec.tcp):
             at = Origin(item.key, f"spec.tcp[{position}]")
             if _holds(rule, vantage, item.namespace, at, notes):
-                targets, says_tcp = destinations.connection_targets(
-                    rule.route, Site(directory, item.namespace, vantage.port, at, notes)
-                )
-                return directory.cache.intern(TcpChain(targets, says_tcp=says_tcp, origin=at))
+                site = Site(directory, item.namespace, vantage.port, at, notes)
+                return directory.cache.intern(destinations.connection_chain(rule.route, site))
     return None
 
 
@@ -52,10 +51,8 @@ def by_server_name(
                 for name in condition.sni_hosts
             )
             if names:
-                targets, says_tcp = destinations.connection_targets(
-                    rule.route, Site(directory, item.namespace, vantage.port, at, notes)
-                )
-                chain = directory.cache.intern(TcpChain(targets, says_tcp=says_tcp, origin=at))
+                site = Site(directory, item.namespace, vantage.port, at, notes)
+                chain = directory.cache.intern(destinations.connection_chain(rule.route, site))
                 yield NameRule(tuple(names), item.namespace, chain, at)
 
 
@@ -83,7 +80,20 @@ def _holds(rule: TcpRoute, vantage: Vantage, owner: str, at: Origin, notes: Note
 
 
 def _can_hold(condition: TcpMatch | TlsMatch, vantage: Vantage, owner: str, at: Origin, notes: Notes) -> bool:
-    if condition.destination_subnets:
-        notes.add(below(at, "destinationSubnets"), "never matches: subnets are not told apart yet")
+    if not matches.concerns(condition, vantage, owner):
         return False
-    return matches.concerns(condition, vantage, owner)
+    if isinstance(condition, TcpMatch) and condition.source_subnet is not None:
+        notes.add(below(at, "sourceSubnet"), "has no effect, as in Istio: use sourceLabels or sourceNamespace")
+    if condition.destination_subnets and not vantage.addresses:
+        notes.add(
+            below(at, "destinationSubnets"),
+            "never matches: the host has no virtual address of its own",
+            Doubt.NEVER_MATCHES,
+        )
+    return not condition.destination_subnets or _is_within(vantage.addresses, condition.destination_subnets)
+
+
+def _is_within(addresses: Iterable[str], subnets: Iterable[str]) -> bool:
+    """Tell whether one of the addresses that clients call is in one of the subnets."""
+    networks = [ip_network(subnet, strict=False) for subnet in subnets]
+    return any(ip_address(address) in network for address in addresses for network in networks)

@@ -4,11 +4,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from lateen.api.mesh.mesh_config import AccessLogEncoding, MeshConfig
-from lateen.api.networking.destination_rule import ConnectionPool, Http2Upgrade, OutlierDetection, TcpKeepalive
+from lateen.api.mesh.mesh_config import InboundMode, MeshConfig
+from lateen.api.networking.destination_rule import (
+    ConnectionPool,
+    Http2Upgrade,
+    LocalityLoadBalancing,
+    OutlierDetection,
+    TcpKeepalive,
+)
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.virtual_service import HttpRetry
-from lateen.plan.types import OWN_DOMAIN, AccessLog, Keepalive, MeshTrust, Retry
+from lateen.plan.types import OWN_DOMAIN, Keepalive, MeshTrust, Retry
 
 SAFE_RETRY: Final = Retry(
     attempts=2,
@@ -28,7 +34,10 @@ class Defaults:
     keepalive: Keepalive | None = None
     pool: ConnectionPool | None = None
     outliers: OutlierDetection | None = None
+    localities: LocalityLoadBalancing | None = None
     upgrades_to_http2: bool = False
+    name_refresh: timedelta = timedelta(seconds=60)
+    reaches_by_localhost: bool = False
     retry: Retry = SAFE_RETRY
     inbound_retry: Retry = SAFE_INBOUND_RETRY
     root_namespace: str = "istio-system"
@@ -45,6 +54,9 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
         keepalive=keepalive(mesh.tcp_keepalive),
         pool=policy.connection_pool if policy else None,
         outliers=policy.outlier_detection if policy else None,
+        localities=mesh.locality_lb_setting,
+        name_refresh=mesh.dns_refresh_rate,
+        reaches_by_localhost=mesh.inbound_traffic_policy.mode is InboundMode.LOCALHOST,
         upgrades_to_http2=mesh.h2_upgrade_policy is Http2Upgrade.UPGRADE,
         retry=retry(mesh.default_http_retry_policy, SAFE_RETRY),
         inbound_retry=retry(mesh.default_inbound_http_retry_policy, SAFE_INBOUND_RETRY),
@@ -58,17 +70,13 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
 def trust(mesh: MeshConfig) -> MeshTrust:
     """Read whom the mesh's proxies believe; below TLS 1.2 there is nothing."""
     limits = mesh.mesh_mtls
+    foreign = (domain for each in mesh.ca_certificates for domain in each.trust_domains)
     return MeshTrust(
-        domains=(mesh.trust_domain, *mesh.trust_domain_aliases),
+        domains=tuple(dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases, *foreign))),
         min_version=TlsVersion.TLSV1_3 if limits.min_protocol_version is TlsVersion.TLSV1_3 else TlsVersion.TLSV1_2,
         cipher_suites=limits.cipher_suites,
         curves=limits.ecdh_curves,
     )
-
-
-def access_log(mesh: MeshConfig) -> AccessLog:
-    """Read where and how the mesh's proxies log requests."""
-    return AccessLog(mesh.access_log_file, mesh.access_log_encoding is AccessLogEncoding.JSON, mesh.access_log_format)
 
 
 def keepalive(setting: TcpKeepalive | None) -> Keepalive | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from lateen.api.networking.virtual_service import HttpMatch, HttpRoute, VirtualService
 from lateen.api.objects import ConfigObject
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.types import Origin
 
@@ -51,7 +51,9 @@ def rules_of(item: ConfigObject[VirtualService], directory: Directory, notes: No
             continue
         delegate = _find(item, written, directory)
         if delegate is None:
-            notes.add(below(at, "delegate"), "has no effect: there is no such VirtualService without hosts")
+            notes.add(
+                below(at, "delegate"), "has no effect: there is no such VirtualService without hosts", Doubt.MISSING
+            )
             continue
         for inner, rule in enumerate(delegate.spec.http):
             origin = Origin(delegate.key, f"spec.http[{inner}]")

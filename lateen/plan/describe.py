@@ -1,21 +1,18 @@
 """A plan as plain structures that people read: goldens, `explain` and tests. What is as usual is left out."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from datetime import timedelta
-from enum import StrEnum
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from lateen import names
 from lateen.model.peers import PeerMode
-from lateen.plan import audit
+from lateen.plan import audit, describe_limits, describe_mixer, describe_telemetry
+from lateen.plan.plain import Plain, distinct, duration, filled, pattern, plain, text_match
 from lateen.plan.types import (
     Access,
     AccessCondition,
     AccessRule,
     Chain,
     Cluster,
-    Comparison,
     Forward,
     GatewayListener,
     Guard,
@@ -24,14 +21,10 @@ from lateen.plan.types import (
     HttpChain,
     InboundPort,
     Login,
-    MatchKind,
     MeshTls,
     MeshTrust,
     NamedChain,
-    NamedMatch,
-    Origin,
     OutboundListener,
-    Pattern,
     ProxyPlan,
     Redirect,
     RequestMatch,
@@ -40,19 +33,15 @@ from lateen.plan.types import (
     RouteTable,
     SniffedChain,
     Target,
-    TextMatch,
     VirtualHost,
 )
 
-Plain = Any
-"""Mappings, lists, texts and numbers, as YAML and JSON know them."""
-
-_SPECIAL_CLUSTER_FIELDS: Final = ("name", "host", "port", "subset")
+_SPECIAL_CLUSTER_FIELDS: Final = ("name", "host", "port", "subset", "service")
 
 
 def plan(described: ProxyPlan) -> dict[str, Plain]:
     """Describe a whole plan; listeners, tables and clusters by name."""
-    return _filled(
+    return filled(
         {
             "role": described.role.value,
             "outbound": {f"{one.address}:{one.port}": listener(one) for one in described.outbound},
@@ -65,9 +54,9 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
             "routes": {one.name: table(one) for one in described.route_tables},
             "clusters": {one.name: cluster(one) for one in described.clusters},
             "guards": _guards(described.guards),
-            "paths": _plain(described.paths),
+            "paths": plain(described.paths),
             "dns": {record.host: list(record.addresses) for record in described.dns},
-            "access log": _plain(described.access_log),
+            "telemetry": describe_telemetry.telemetry(described.telemetry),
             "diagnostics": [str(diagnostic) for diagnostic in described.diagnostics],
         }
     )
@@ -92,7 +81,7 @@ def named_chain(described: NamedChain) -> Plain:
     where = chain(described.chain)
     if described.tls is None:
         return where
-    ended = "mesh" if isinstance(described.tls, MeshTrust) else _plain(described.tls)
+    ended = "mesh" if isinstance(described.tls, MeshTrust) else plain(described.tls)
     return {**_as_mapping(where), "ended with": ended}
 
 
@@ -115,7 +104,7 @@ def table(described: RouteTable) -> dict[str, Plain]:
 
 def virtual_host(described: VirtualHost) -> dict[str, Plain]:
     """Describe a virtual host: its domains and its routes in order."""
-    return _filled(
+    return filled(
         {
             "domains": list(described.domains),
             "requires tls": described.requires_tls,
@@ -126,13 +115,13 @@ def virtual_host(described: VirtualHost) -> dict[str, Plain]:
 
 def route(described: Route) -> dict[str, Plain]:
     """Describe a route: when it matches, what it does, and where it comes from."""
-    return _filled(
+    return filled(
         {
             "name": described.name,
             "if": match(described.match),
             **action(described),
-            "fault": described.fault and _plain(described.fault),
-            "cors": described.cors and _plain(described.cors),
+            "fault": described.fault and plain(described.fault),
+            "cors": described.cors and plain(described.cors),
             "request headers": headers(described.request_headers),
             "response headers": headers(described.response_headers),
             "from": described.origin and str(described.origin),
@@ -145,16 +134,16 @@ def action(described: Route) -> dict[str, Plain]:
     act = described.action
     if isinstance(act, Forward):
         where = [target(one, act.targets) for one in act.targets]
-        rest = {name: value for name, value in _plain(act).items() if name != "targets"}
+        rest = {name: value for name, value in plain(act).items() if name != "targets"}
         return {"to": where[0] if len(where) == 1 else where, **rest}
     if isinstance(act, Redirect):
-        return {"redirect": {"code": act.code, **_plain(act)}}
+        return {"redirect": {"code": act.code, **plain(act)}}
     return {"respond": _respond(act)}
 
 
 def target(described: Target, split: tuple[Target, ...]) -> Plain:
     """Describe a target: its cluster, and its share in percent when it is not the only one."""
-    rest = _filled(
+    rest = filled(
         {
             "authority": described.authority,
             "request headers": headers(described.request_headers),
@@ -170,33 +159,22 @@ def target(described: Target, split: tuple[Target, ...]) -> Plain:
 def match(described: RequestMatch) -> dict[str, str]:
     """Describe what a route asks of a request; nothing when it takes every one."""
     asked = {"path": text_match(described.path)} if described.path else {}
-    asked.update((f"header {one.name}", text_match(one.match)) for one in _distinct(described.headers))
+    asked.update((f"header {one.name}", text_match(one.match)) for one in distinct(described.headers))
     asked.update((f"query {one.name}", text_match(one.match)) for one in described.query)
     asked.update((f"claim {'.'.join(one.path)}", text_match(one.match)) for one in described.claims)
     return asked
 
 
-def text_match(described: TextMatch) -> str:
-    """Describe a comparison in words: `prefix /api`, `not exact jason (any case)`, `present`."""
-    words = ["not"] if described.inverted else []
-    words.append(described.kind.value)
-    if described.kind is not MatchKind.PRESENT:
-        words.append(described.value)
-    if described.ignore_case:
-        words.append("(any case)")
-    return " ".join(words)
-
-
 def headers(described: HeaderOperations) -> dict[str, Plain]:
     """Describe changes to headers."""
-    return _filled(
+    return filled(
         {"set": dict(described.set), "add": dict(described.add), "remove": list(described.remove)},
     )
 
 
 def cluster(described: Cluster) -> dict[str, Plain]:
     """Describe a cluster: how its endpoints are found, and what is not as usual. Its name says what it stands for."""
-    rest = {name: value for name, value in _plain(described).items() if name not in _SPECIAL_CLUSTER_FIELDS}
+    rest = {name: value for name, value in plain(described).items() if name not in _SPECIAL_CLUSTER_FIELDS}
     if isinstance(described.tls, MeshTls):
         rest["tls"] = mesh_tls(described.tls, described)
     return {**rest, **({"labels": dict(described.labels)} if described.labels else {})}
@@ -205,7 +183,7 @@ def cluster(described: Cluster) -> dict[str, Plain]:
 def mesh_tls(described: MeshTls, to: Cluster) -> Plain:
     """Describe the mesh's TLS: with which endpoints, and who they have to be."""
     usual_name = names.mesh_server_name(to.host, to.port, to.subset)
-    rest = _filled(
+    rest = filled(
         {
             "server name": "" if described.server_name == usual_name else described.server_name,
             "accounts": list(described.accounts),
@@ -217,15 +195,27 @@ def mesh_tls(described: MeshTls, to: Cluster) -> Plain:
 
 def _guards(described: Guards) -> dict[str, Plain]:
     special = {f"port {port}": guard(one) for port, one in described.by_port}
-    return _filled({**guard(described.everywhere), **special})
+    return filled({**guard(described.everywhere), **special})
 
 
 def guard(described: Guard) -> dict[str, Plain]:
     """Describe who has to log in, whose tokens are verified, and who may call."""
-    issuers = [{**_plain(one), "keys": "known" if one.keys else "none"} for one in described.issuers]
+    issuers = [{**plain(one), "keys": "known" if one.keys else "none"} for one in described.issuers]
     logins = {one.name: login(one) for one in described.logins}
-    trail = _plain(described.trail) if described.trail not in (None, audit.DEFAULT) else {}
-    return _filled({"logins": logins, "tokens": issuers, **access(described.access), "records": trail})
+    trail = plain(described.trail) if described.trail not in (None, audit.DEFAULT) else {}
+    return filled(
+        {
+            "logins": logins,
+            "tokens": issuers,
+            **access(described.access),
+            "records": trail,
+            "keys": {one.name: describe_limits.key_check(one) for one in described.api_keys},
+            "limits": {one.name: describe_limits.rate_limits(one) for one in described.limits},
+            "processors": {one.name: describe_limits.processor(one) for one in described.processors},
+            "mixer": describe_mixer.mixer(described.mixer) if described.mixer else None,
+            "headers": [plain(one) for one in described.headers],
+        }
+    )
 
 
 def login(described: Login) -> dict[str, Plain]:
@@ -233,7 +223,7 @@ def login(described: Login) -> dict[str, Plain]:
     places = {name: [pattern(one) for one in getattr(described, name)] for name in ("hosts", "paths", "excluded_paths")}
     rest = {
         name: value
-        for name, value in _plain(described).items()
+        for name, value in plain(described).items()
         if name not in ("name", "cookie suffix", "id token header")
     }
     return rest | {name.replace("_", " "): value for name, value in places.items() if value}
@@ -249,7 +239,7 @@ def access(described: Access) -> dict[str, Plain]:
         "tried allow": described.tried_allow,
     }
     custom = {
-        one.authorizer.name: {**_plain(one.authorizer), "asked about": rules(one.rules)} for one in described.custom
+        one.authorizer.name: {**plain(one.authorizer), "asked about": rules(one.rules)} for one in described.custom
     }
     said = {name: rules(found) for name, found in actions.items() if found}
     return {
@@ -267,7 +257,7 @@ def rules(described: Iterable[AccessRule]) -> dict[str, Plain]:
 
 def access_rule(described: AccessRule) -> dict[str, Plain]:
     """Describe what a rule asks of source and target."""
-    return _filled(
+    return filled(
         {
             "from": [" and ".join(map(access_condition, one)) for one in described.sources],
             "to": [" and ".join(map(access_condition, one)) for one in described.operations],
@@ -283,30 +273,8 @@ def access_condition(described: AccessCondition) -> str:
     return f"{described.attribute.value}{names} is {'not ' if described.inverted else ''}{values}"
 
 
-def pattern(described: Pattern) -> str:
-    """Describe a pattern as users write it."""
-    forms = {Comparison.PREFIX: "{}*", Comparison.SUFFIX: "*{}", Comparison.PRESENT: "*"}
-    return forms.get(described.comparison, "{}").format(described.value)
-
-
-def duration(described: timedelta) -> str:
-    """Describe a duration in seconds, or milliseconds when it is below one."""
-    seconds = described.total_seconds()
-    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
-
-
 def _respond(described: Respond) -> dict[str, Plain]:
-    return _filled({"status": described.status, "body": described.body.decode(errors="replace")})
-
-
-def _distinct(asked: tuple[NamedMatch, ...]) -> tuple[NamedMatch, ...]:
-    """Keep several conditions on one header apart by numbering them."""
-    seen: dict[str, int] = {}
-    found = []
-    for one in asked:
-        seen[one.name] = seen.get(one.name, 0) + 1
-        found.append(one if seen[one.name] == 1 else NamedMatch(f"{one.name} ({seen[one.name]})", one.match))
-    return tuple(found)
+    return filled({"status": described.status, "body": described.body.decode(errors="replace")})
 
 
 def _with_mode(where: Plain, mode: PeerMode) -> Plain:
@@ -316,37 +284,3 @@ def _with_mode(where: Plain, mode: PeerMode) -> Plain:
 
 def _as_mapping(where: Plain) -> dict[str, Plain]:
     return where if isinstance(where, dict) else {"to": where}
-
-
-def _filled(entries: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Leave out what is empty, false or None."""
-    return {name: value for name, value in entries.items() if value not in (None, "", False, [], {}, ())}
-
-
-def _plain(value: Any) -> Plain:
-    """Turn any part of a plan into plain structures, without the fields that have their usual values."""
-    if isinstance(value, Origin):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            one.name.replace("_", " "): _plain(getattr(value, one.name))
-            for one in fields(value)
-            if not _is_usual(getattr(value, one.name), one.default, one.default_factory)
-        }
-    if isinstance(value, timedelta):
-        return duration(value)
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return value
-
-
-def _is_usual(value: Any, default: Any, factory: Any) -> bool:
-    if default is not MISSING:
-        return bool(value == default)
-    return factory is not MISSING and bool(value == factory())

@@ -11,11 +11,12 @@ from typing import Final, Protocol, TypeVar
 
 from lateen import names
 from lateen.api.networking.virtual_service import Destination, RouteDestination
-from lateen.model.service import Service, ServicePort
-from lateen.plan import tls, traffic
-from lateen.plan.diagnostics import Notes, below
+from lateen.model.service import Resolution, Service, ServicePort
+from lateen.plan import sessions, tls, traffic
+from lateen.plan.destination_types import Session, Tunnel
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory, tcp_ports
-from lateen.plan.types import HashKey, Origin, Target
+from lateen.plan.types import HashKey, Origin, Target, TcpChain
 
 
 class _Branch(Protocol):
@@ -42,6 +43,9 @@ class Found:
     cluster: str
     hash_keys: tuple[HashKey, ...] = ()
     is_told_apart: bool = False
+    tunnel: Tunnel | None = None
+    session: Session | None = None
+    resolves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Dangling:
     """Why a destination leads nowhere."""
 
     reason: str
+    code: Doubt = Doubt.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,9 @@ class Site:
         """Find the cluster of one of the rule's destinations."""
         return find(self.directory, destination, self.namespace, self.port)
 
-    def note(self, path: str, message: str) -> None:
+    def note(self, path: str, message: str, code: Doubt = Doubt.OTHER) -> None:
         """Note that a field of the rule is doubtful."""
-        self.notes.add(below(self.origin, path), message)
+        self.notes.add(below(self.origin, path), message, code)
 
 
 def find(directory: Directory, destination: Destination, namespace: str, listener_port: int) -> Found | Dangling:
@@ -80,7 +85,8 @@ def find(directory: Directory, destination: Destination, namespace: str, listene
         return Dangling(f"host {destination.host} is no service that can be seen from here")
     port = _port(service, destination, listener_port)
     if port is None:
-        return Dangling(_port_reason(service, destination))
+        left_out = Doubt.PORT_LEFT_OUT if destination.port is None else Doubt.MISSING
+        return Dangling(_port_reason(service, destination), left_out)
     if destination.subset and destination.subset not in policy.subsets:
         return Dangling(f"no DestinationRule for {service.host} defines subset {destination.subset}")
     settings = traffic.settle(policy, port.number, destination.subset, directory.defaults)
@@ -88,6 +94,9 @@ def find(directory: Directory, destination: Destination, namespace: str, listene
         names.outbound_cluster(service.host, port.number, destination.subset),
         traffic.hash_keys(settings.load_balancer),
         tls.is_told_apart_by_proxy(port, settings),
+        traffic.tunnel(settings.tunnel),
+        sessions.session(directory.session(service)),
+        service.resolution is Resolution.DYNAMIC_DNS,
     )
 
 
@@ -127,7 +136,7 @@ def shares(branches: Sequence[BranchT], site: Site) -> tuple[Share, ...]:
         if isinstance(found, Found):
             settled.append(Share(position, found, weight))
         else:
-            site.note(f"route[{position}].destination", f"{found.reason}; {_consequence(len(branches))}")
+            site.note(f"route[{position}].destination", f"{found.reason}; {_consequence(len(branches))}", found.code)
     return tuple(settled)
 
 
@@ -137,10 +146,17 @@ def _consequence(branches: int) -> str:
     return "its share goes to the rule's other destinations, and is refused when none is left"
 
 
-def connection_targets(route: Sequence[RouteDestination], site: Site) -> tuple[tuple[Target, ...], bool]:
-    """Settle where the connections of a tcp rule go, and whether any of the servers' proxies is to be told that they
-    are not HTTP; refused when nothing is left.
+def connection_chain(route: Sequence[RouteDestination], site: Site) -> TcpChain:
+    """Settle where the connections of a tcp or tls rule go; they are refused when no destination is left.
+
+    All of them go through the tunnel of the first destination that has one.
     """
-    split = shares(route, site)
-    targets = tuple(Target(share.found.cluster, share.weight) for share in split)
-    return targets or (Target(names.BLACK_HOLE_CLUSTER),), any(share.found.is_told_apart for share in split)
+    split = [(share, share.found) for share in shares(route, site)]
+    targets = tuple(Target(found.cluster, share.weight) for share, found in split)
+    return TcpChain(
+        targets or (Target(names.BLACK_HOLE_CLUSTER),),
+        says_tcp=any(found.is_told_apart for _, found in split),
+        tunnel=next((found.tunnel for _, found in split if found.tunnel), None),
+        resolves_name=site.port if any(found.resolves for _, found in split) else None,
+        origin=site.origin,
+    )

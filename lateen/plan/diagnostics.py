@@ -1,8 +1,27 @@
 """What a plan's maker noticed on the way: configuration that is legal but does not do what it seems to say."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from lateen.plan.types import Diagnostic, Origin
+
+
+class Doubt(StrEnum):
+    """The codes of what planning notices: Istio's where it has one for it, else Lateen's own."""
+
+    MISSING = "IST0101"
+    PORT_LEFT_OUT = "IST0112"
+    CREDENTIAL = "IST0161"
+    POLICY_WITHOUT_EFFECT = "IST0167"
+    OTHER = "LAT0001"
+    NO_EFFECT_YET = "LAT0002"
+    NEVER_MATCHES = "LAT0003"
+    OVERRULED = "LAT0004"
+    NOT_OPEN = "LAT0005"
+    DENIES = "LAT0006"
+    NO_KEYS = "LAT0007"
+    UNUSABLE = "LAT0008"
+    NEVER_ACTS = "LAT0009"
 
 
 class Notes:
@@ -11,9 +30,9 @@ class Notes:
     def __init__(self) -> None:
         self._found: dict[Diagnostic, None] = {}
 
-    def add(self, origin: Origin, message: str) -> None:
+    def add(self, origin: Origin, message: str, code: Doubt = Doubt.OTHER) -> None:
         """Note that a part of an object is doubtful; the message says what happens, in the user's words."""
-        self._found[Diagnostic(origin, message)] = None
+        self._found[Diagnostic(origin, message, code.value)] = None
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over what was noticed elsewhere."""

@@ -9,12 +9,15 @@ from lateen import names
 from lateen.api.networking.destination_rule import DestinationRule
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
+from lateen.api.traffic.health_check import HealthCheck
+from lateen.api.traffic.session_persistence import SessionPersistence
 from lateen.model.protocol import Protocol
 from lateen.model.service import Service, ServicePort
 from lateen.model.view import ProxyView
 from lateen.plan import defaults, traffic
 from lateen.plan.cache import PlanCache
-from lateen.plan.traffic import NO_POLICY, HostPolicy, Rules
+from lateen.plan.localities import Client
+from lateen.plan.traffic import NO_POLICY, HostPolicy
 
 VirtualServices = tuple[ConfigObject[VirtualService], ...]
 T = TypeVar("T")
@@ -48,35 +51,34 @@ class HostIndex(Generic[T]):
         return ()
 
 
-class Policies:
-    """The DestinationRules that clients of one namespace see, with the merged policy of each host that was asked for.
+RuleT = TypeVar("RuleT", DestinationRule, HealthCheck, SessionPersistence)
 
-    The client's namespace is asked first, then the service's, then the root namespace; the first one that has a rule
-    for the host decides, and in it the most specific host.
+
+class HostRules(Generic[RuleT]):
+    """Objects that are written for hosts, as the clients of one namespace look them up.
+
+    The client's namespace is asked first, then the service's, then the root namespace; the first one that has an
+    object for the host decides, and in it the most specific host.
     """
 
-    def __init__(self, view: ProxyView, root_namespace: str) -> None:
-        self._first, self._last = view.namespace, root_namespace
-        self._by_namespace: dict[str, HostIndex[ConfigObject[DestinationRule]]] = {}
-        self._known: dict[tuple[str, str], HostPolicy] = {}
-        for rule in view.destination_rules:
-            if _selects_client(rule, view):
-                index = self._by_namespace.setdefault(rule.namespace, HostIndex())
-                index.add(names.qualified_host(rule.spec.host, rule.namespace, view.domain), rule)
+    def __init__(self, items: Iterable[ConfigObject[RuleT]], client: str, domain: str, root: str) -> None:
+        self._first, self._last = client, root
+        self._by_namespace: dict[str, HostIndex[ConfigObject[RuleT]]] = {}
+        self._known: dict[tuple[str, str], tuple[ConfigObject[RuleT], ...]] = {}
+        for item in items:
+            index = self._by_namespace.setdefault(item.namespace, HostIndex())
+            index.add(names.qualified_host(item.spec.host, item.namespace, domain), item)
 
-    def of(self, service: Service, cache: PlanCache) -> HostPolicy:
-        """Return the merged policy of a service, which may be none."""
+    def of(self, service: Service) -> tuple[ConfigObject[RuleT], ...]:
+        """Return the objects for a service, the oldest first; the same ones for as long as they are asked for here."""
         if not self._by_namespace:
-            return NO_POLICY
+            return ()
         key = (service.host, service.namespace)
-        found = self._known.get(key)
-        if found is None:
-            rules = self._rules_of(service)
-            found = cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
-            self._known[key] = found
-        return found
+        if key not in self._known:
+            self._known[key] = self._find(service)
+        return self._known[key]
 
-    def _rules_of(self, service: Service) -> Rules:
+    def _find(self, service: Service) -> tuple[ConfigObject[RuleT], ...]:
         for namespace in (self._first, service.namespace, self._last):
             index = self._by_namespace.get(namespace)
             found = index.find(service.host) if index else ()
@@ -105,12 +107,17 @@ class Directory:
         self.virtual_services = cache.recall(
             "rules", view.virtual_services, (view.domain,), lambda: _index_rules(view.virtual_services, view.domain)
         )
+        place = (view.namespace, view.domain, self.defaults.root_namespace)
         self._policies = cache.recall(
             "policies",
             view.destination_rules,
-            (view.namespace, view.labels, view.domain, self.defaults.root_namespace),
-            lambda: Policies(view, self.defaults.root_namespace),
+            (*place, view.labels),
+            lambda: HostRules((rule for rule in view.destination_rules if _selects_client(rule, view)), *place),
         )
+        self._health_checks = cache.recall(
+            "health checks", view.health_checks, place, lambda: HostRules(view.health_checks, *place)
+        )
+        self._sessions = cache.recall("sessions", view.sessions, place, lambda: HostRules(view.sessions, *place))
         self.delegates = {(item.namespace, item.name): item for item in view.virtual_services if not item.spec.hosts}
 
     def service(self, host: str) -> Service | None:
@@ -131,7 +138,22 @@ class Directory:
 
     def policy(self, service: Service) -> HostPolicy:
         """Return the merged DestinationRules of a service, which may be none."""
-        return self._policies.of(service, self.cache)
+        rules = self._policies.of(service)
+        return self.cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
+
+    def health_checks(self, service: Service) -> tuple[ConfigObject[HealthCheck], ...]:
+        """Return the HealthChecks for a service, of which the first that holds for a port acts there."""
+        return self._health_checks.of(service)
+
+    def session(self, service: Service) -> ConfigObject[SessionPersistence] | None:
+        """Return what says how a service's sessions are kept; the oldest acts."""
+        return next(iter(self._sessions.of(service)), None)
+
+    def client(self, policy: HostPolicy) -> Client:
+        """Tell what of this class of proxies the preferences in a policy, and in the mesh's settings, look at."""
+        own = self.view.key
+        named = traffic.preferred_labels(policy, self.defaults)
+        return Client(own.locality, own.network, tuple(label for label in own.labels if label[0] in named))
 
     def destination(self, host: str, namespace: str) -> tuple[Service | None, HostPolicy]:
         """Find what a rule of a namespace means by a destination's host, and the policy for it."""

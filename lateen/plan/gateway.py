@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lateen import names
+from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.plan import clusters, connections, gateway_hosts, gateway_tls
-from lateen.plan.diagnostics import Notes
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
 from lateen.plan.secrets import Keyring
 from lateen.plan.servers import Kind, OpenServer, open_servers, rules_of, vantage
 from lateen.plan.types import (
+    NO_FRONT,
     Cluster,
+    GatewayFront,
     GatewayListener,
     HttpChain,
     NamedChain,
@@ -59,7 +62,11 @@ def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[Ope
     first = servers[0]
     for server in servers:
         if server.kind is not first.kind:
-            notes.add(server.origin, f"is not open: port {port} is {first.server.port.protocol} by {first.origin}")
+            notes.add(
+                server.origin,
+                f"is not open: port {port} is {first.server.port.protocol} by {first.origin}",
+                Doubt.NOT_OPEN,
+            )
     return [server for server in servers if server.kind is first.kind]
 
 
@@ -98,7 +105,16 @@ def _add_listeners(
     for server in servers:
         addresses.setdefault(server.server.bind or ANY_ADDRESS, server.origin)
     for address, origin in addresses.items():
-        made.listeners.append(directory.cache.intern(GatewayListener(address, port, chain, origin, named)))
+        listener = GatewayListener(address, port, chain, origin, named, _front(directory.view.mesh))
+        made.listeners.append(directory.cache.intern(listener))
+
+
+def _front(mesh: MeshConfig) -> GatewayFront:
+    """Read what stands before the mesh's gateways."""
+    topology = mesh.default_config.gateway_topology
+    if topology is None:
+        return NO_FRONT
+    return GatewayFront(topology.num_trusted_proxies, topology.proxy_protocol is not None)
 
 
 def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) -> TcpChain | None:
@@ -108,5 +124,5 @@ def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) ->
         chain = connections.chain(rules_of(server, directory), seen_from, directory, notes)
         if chain is not None:
             return chain
-        notes.add(server.origin, "is not open: no VirtualService has a tcp rule for it")
+        notes.add(server.origin, "is not open: no VirtualService has a tcp rule for it", Doubt.NOT_OPEN)
     return None

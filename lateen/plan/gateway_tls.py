@@ -12,7 +12,7 @@ from lateen import names
 from lateen.api.networking.gateway import ServerProtocol, ServerTls, ServerTlsMode, TlsVersion
 from lateen.model.protocol import Protocol
 from lateen.plan import clusters, connections, gateway_hosts, secrets, server_names
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.secrets import Fault, Keyring
 from lateen.plan.server_names import NameTable
@@ -80,7 +80,7 @@ def _passed_on(
         if mine := table.claim(wanted, rule.origin, notes):
             yield NamedChain(mine, rule.chain, origin=rule.origin)
     if not rules:
-        notes.add(server.origin, "refuses all connections: no VirtualService has a tls rule for it")
+        notes.add(server.origin, "refuses all connections: no VirtualService has a tls rule for it", Doubt.NOT_OPEN)
 
 
 def _left_over(server: OpenServer, table: NameTable, notes: Notes) -> Iterator[NamedChain]:
@@ -130,7 +130,7 @@ def _ended(
         seen_from = vantage(directory, frozenset({server.gateway_name}), server.port)
         chain = connections.chain(rules_of(server, directory), seen_from, directory, notes)
         if chain is None:
-            notes.add(server.origin, "refuses all connections: no VirtualService has a tcp rule for it")
+            notes.add(server.origin, "refuses all connections: no VirtualService has a tcp rule for it", Doubt.NOT_OPEN)
         elif ends is not None:
             made.secrets += needed
             return NamedChain(hosts, chain, ends, server.origin)
@@ -182,7 +182,7 @@ def _certificates(server: OpenServer, keyring: Keyring, notes: Notes) -> Iterato
         else:
             field_name = "credentialName" if written.credential_name else f"credentialNames[{position}]"
             consequence = "is not served" if some_are_good else "connections are refused"
-            secrets.note(one, below(server.origin, f"tls.{field_name}"), notes, consequence)
+            secrets.note(one, below(server.origin, f"tls.{field_name}"), notes, consequence, Doubt.CREDENTIAL)
 
 
 def _client(server: OpenServer, keyring: Keyring, needed: list[Secret], notes: Notes) -> ClientCheck | None:
@@ -192,7 +192,7 @@ def _client(server: OpenServer, keyring: Keyring, needed: list[Secret], notes: N
     if not written.insecure_skip_verify:
         found = _authorities(server, keyring)
         if isinstance(found, Fault):
-            secrets.note(found, below(server.origin, "tls"), notes)
+            secrets.note(found, below(server.origin, "tls"), notes, code=Doubt.CREDENTIAL)
             return None
         needed.append(found)
         authorities = found.name

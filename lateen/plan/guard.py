@@ -7,8 +7,8 @@ from lateen.api.mesh.mesh_config import Normalization
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.security.attachment import Attached
 from lateen.model import policies
-from lateen.plan import access, audit, authentication
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan import access, api_keys, audit, authentication, processors, rate_limits
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.logins import NO_LOGINS, Logins
 from lateen.plan.types import (
@@ -30,7 +30,8 @@ def guards(directory: Directory, notes: Notes, known: Logins = NO_LOGINS) -> Gua
     attached = directory.view.key.policies
     if not attached:
         return NO_GUARDS
-    for item in (*directory.view.authorization, *directory.view.authentication):
+    view = directory.view
+    for item in (*view.authorization, *view.authentication, *view.limits, *view.processors, *view.api_keys):
         _note_targets(item, notes)
     everywhere = _guard({one.policy for one in attached if one.ports is None}, directory, notes, known)
     special = sorted({port for one in attached for port in one.ports or ()})
@@ -56,6 +57,7 @@ def note_connections(found: Guards, ports: Iterable[InboundPort], notes: Notes) 
     """Tell which rules ask for HTTP on ports that carry something else, and what they come to there."""
     for port in ports:
         if isinstance(port.chain, TcpChain):
+            _note_http_only(found.at(port.port), port.port, notes)
             rules = found.at(port.port).access
             for rule in rules.allow or ():
                 if _cannot_see(rule, port.port):
@@ -65,6 +67,17 @@ def note_connections(found: Guards, ports: Iterable[InboundPort], notes: Notes) 
                     notes.add(
                         rule.origin, f"denies on port {port.port}, which is not HTTP, whatever its other fields match"
                     )
+
+
+def _note_http_only(guard: Guard, port: int, notes: Notes) -> None:
+    """Tell what has no effect on a port, because there are no requests."""
+    origins = [*(one.origin for one in guard.limits), *(one.origin for one in guard.processors)]
+    for origin in origins:
+        if origin is not None:
+            notes.add(origin, f"has no effect on port {port}, which is not HTTP", Doubt.POLICY_WITHOUT_EFFECT)
+    for check in guard.api_keys:
+        if check.origin is not None:
+            notes.add(check.origin, f"asks for no key on port {port}, which is not HTTP: whoever connects is let in")
 
 
 def _cannot_see(rule: AccessRule, port: int) -> bool:
@@ -95,7 +108,23 @@ def _guard(chosen: set[ObjectKey], directory: Directory, notes: Notes, known: Lo
     rules = replace(rules, deny=(*known.refused, *rules.deny)) if known.refused else rules
     origin = next((Origin(key, "metadata.name") for key in sorted(chosen)), None)
     found = audit.audited(Guard(issuers, rules, known.logins), origin, directory, notes)
-    return directory.cache.intern(found)
+    return directory.cache.intern(_with_care(found, chosen, directory, notes))
+
+
+def _with_care(found: Guard, chosen: set[ObjectKey], directory: Directory, notes: Notes) -> Guard:
+    """Add what is done about the requests that are let in: keys, limits and processors."""
+    view = directory.view
+    limits = rate_limits.rate_limits((one for one in view.limits if one.key in chosen), directory, notes)
+    if not found.issuers:
+        rate_limits.note_tokens(limits, notes)
+    return replace(
+        found,
+        api_keys=tuple(api_keys.key_checks((one for one in view.api_keys if one.key in chosen), directory, notes)),
+        limits=limits,
+        processors=tuple(
+            processors.processors((one for one in view.processors if one.key in chosen), directory, notes)
+        ),
+    )
 
 
 def _needs_token(rule: AccessRule) -> bool:

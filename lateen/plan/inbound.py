@@ -1,7 +1,7 @@
 """What a sidecar does with the connections to its workload."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -12,9 +12,12 @@ from lateen.model.endpoint import Endpoint
 from lateen.model.peers import PeerModes
 from lateen.model.protocol import Protocol, choose_protocol, parse_protocol
 from lateen.model.view import OwnPort
-from lateen.plan import traffic
+from lateen.plan import clusters, traffic
+from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
 from lateen.plan.matches import ANY_REQUEST
+from lateen.plan.telemetry_types import ServiceName
+from lateen.plan.traffic import Settings
 from lateen.plan.types import (
     Balancing,
     Chain,
@@ -42,7 +45,9 @@ PASSTHROUGH: Final = Cluster(
     balancing=Balancing.ORIGINAL_DESTINATION,
     follows_client_protocol=True,
     bind_address=SOURCE_ADDRESS,
+    service=ServiceName("", names.INBOUND_PASSTHROUGH_CLUSTER),
 )
+_LOCALHOST: Final = "127.0.0.1"
 FALLBACK: Final = TcpChain((Target(names.INBOUND_PASSTHROUGH_CLUSTER),))
 
 
@@ -88,12 +93,23 @@ def _inbound(directory: Directory) -> Inbound:
         ]
     else:
         doors = list(_doors(directory.view.own_ports))
+    if directory.defaults.reaches_by_localhost:
+        doors = [replace(door, endpoint=door.endpoint or Endpoint(_LOCALHOST, door.port)) for door in doors]
     pools = [_pool_of(sidecar.spec, door) if sidecar else None for door in doors]
     clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]
     peers = directory.view.peers
     ports = [InboundPort(door.port, _chain(door, directory), door.host, peers.of(door.port)) for door in doors]
     ports += _other_ports(peers, {door.port for door in doors})
     return Inbound((*clusters, PASSTHROUGH), directory.cache.intern(tuple(ports)))
+
+
+def note_ingress(directory: Directory, notes: Notes) -> None:
+    """Note what a Sidecar says of its ports that has no effect and that somebody may rely on."""
+    sidecar = directory.view.sidecar
+    for position, listener in enumerate(sidecar.spec.ingress if sidecar is not None else ()):
+        if sidecar is not None and listener.tls is not None:
+            told = "has no effect: the port takes what PeerAuthentication says, and TLS of others as it comes"
+            notes.add(Origin(sidecar.key, f"spec.ingress[{position}].tls"), told)
 
 
 def _other_ports(peers: PeerModes, known: set[int]) -> Iterator[InboundPort]:
@@ -157,6 +173,7 @@ def _cluster(door: _Door, pool: ConnectionPool | None, directory: Directory) -> 
         endpoints=(door.endpoint,) if door.endpoint else (),
         follows_client_protocol=door.protocol is Protocol.AUTO,
         bind_address="" if is_static else SOURCE_ADDRESS,
+        service=clusters.service_name(service) if (service := directory.services.get(door.host)) else None,
         origin=door.origin,
     )
 
@@ -166,7 +183,7 @@ def _limits(door: _Door, pool: ConnectionPool | None, directory: Directory) -> L
     service = directory.services.get(door.host)
     if pool is None and service is not None:
         pool = traffic.settle(directory.policy(service), door.service_port, "", directory.defaults).pool
-    return traffic.limits(pool, directory.defaults)
+    return traffic.limits(Settings(pool=pool), directory.defaults)
 
 
 def _chain(door: _Door, directory: Directory) -> Chain:

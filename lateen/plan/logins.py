@@ -14,6 +14,7 @@ from lateen.api.fields import is_address
 from lateen.api.objects import ConfigObject
 from lateen.api.security.oidc_login import OidcLogin
 from lateen.model.endpoint import Endpoint
+from lateen.model.key_sets import ProviderEndpoints
 from lateen.model.protocol import Protocol
 from lateen.plan import access, authentication
 from lateen.plan.diagnostics import Notes, below
@@ -70,7 +71,11 @@ def session_secret(key: bytes, item: ConfigObject[OidcLogin]) -> bytes:
 
 def _one(item: ConfigObject[OidcLogin], directory: Directory, notes: Notes) -> Logins:
     spec, origin = item.spec, Origin(item.key, "spec")
-    secret, cluster = _client_secret(item, directory), _token_server(item, directory)
+    provider = _provider(spec, directory)
+    if isinstance(provider, str):
+        notes.add(below(origin, "issuer"), f"every request that needs this login is denied: {provider}")
+        return Logins(refused=(_everything_of(item),))
+    secret, cluster = _client_secret(item, directory), _token_server(item, provider.token, directory)
     for field, found in (("clientSecret", secret), ("tokenEndpoint", cluster)):
         if isinstance(found, str):
             notes.add(below(origin, field), f"every request that needs this login is denied: {found}")
@@ -79,7 +84,7 @@ def _one(item: ConfigObject[OidcLogin], directory: Directory, notes: Notes) -> L
     if isinstance(secret, str) or isinstance(cluster, str):
         return Logins(refused=(_everything_of(item),))
     key = SharedSecret(f"login-key:{item.namespace}/{item.name}", session_secret(directory.view.session_key, item))
-    login = _login(item, secret.name, key.name, cluster.name)
+    login = _login(item, provider, secret.name, key.name, cluster.name)
     issuers: tuple[TokenIssuer, ...] = ()
     if spec.has_keys:
         rule = spec.id_tokens(login.id_token_header)
@@ -89,20 +94,44 @@ def _one(item: ConfigObject[OidcLogin], directory: Directory, notes: Notes) -> L
     return Logins((login,), issuers, (), own, (secret, key))
 
 
-def _login(item: ConfigObject[OidcLogin], secret: str, key: str, cluster: str) -> Login:
+def _provider(spec: OidcLogin, directory: Directory) -> ProviderEndpoints | str:
+    """Return where the provider is asked: as it is written, else as its discovery document says. Or why nobody knows.
+
+    The document has to name the issuer that it was asked of, as OpenID Connect Discovery demands.
+    """
+    known = next((one for one in directory.view.key_sets if one.url == spec.discovery_url), None)
+    told = known.provider if known is not None else None
+    if spec.discovery_url and told is None:
+        failure = known.failure if known is not None else f"{spec.discovery_url} has not been fetched yet"
+        return f"its endpoints are not known: {failure}"
+    told = told or ProviderEndpoints(spec.issuer)
+    if told.issuer != spec.issuer:
+        return f"the discovery document at {spec.discovery_url} is of the issuer {told.issuer!r}, not {spec.issuer!r}"
+    found = ProviderEndpoints(
+        spec.issuer,
+        spec.authorization_endpoint or told.authorization,
+        spec.token_endpoint or told.token,
+        spec.end_session_endpoint or told.end_session,
+    )
+    if not found.authorization or not found.token:
+        return f"the discovery document at {spec.discovery_url} names no endpoints for authorization and tokens"
+    return found
+
+
+def _login(item: ConfigObject[OidcLogin], provider: ProviderEndpoints, secret: str, key: str, cluster: str) -> Login:
     spec = item.spec
     suffix = hashlib.sha256(f"{item.namespace}/{item.name}".encode()).hexdigest()[:_SUFFIX_DIGITS]
     return Login(
         name=f"{item.namespace}/{item.name}",
         client_id=spec.client_id,
-        authorization_endpoint=spec.authorization_endpoint,
-        token_endpoint=spec.token_endpoint,
+        authorization_endpoint=provider.authorization,
+        token_endpoint=provider.token,
         token_cluster=cluster,
         client_secret=secret,
         session_key=key,
         cookie_suffix=suffix,
         id_token_header=spec.output_id_token_to_header or f"x-lateen-id-token-{suffix}",
-        end_session_endpoint=spec.end_session_endpoint or "",
+        end_session_endpoint=provider.end_session,
         redirect_path=spec.redirect_path,
         logout_path=spec.logout_path,
         scopes=spec.scopes,
@@ -151,12 +180,12 @@ def _client_secret(item: ConfigObject[OidcLogin], directory: Directory) -> Share
     return SharedSecret(f"login-secret:{wanted.name}/{wanted.key}", value, Origin(found.key, f"data.{wanted.key}"))
 
 
-def _token_server(item: ConfigObject[OidcLogin], directory: Directory) -> Cluster | str:
+def _token_server(item: ConfigObject[OidcLogin], endpoint: str, directory: Directory) -> Cluster | str:
     """Return the cluster of the token endpoint: that of a service, or one of its own for a server outside.
 
     Over HTTPS it is always one of its own, since the certificate has to be the server's. Why there is none otherwise.
     """
-    url = urlsplit(item.spec.token_endpoint)
+    url = urlsplit(endpoint)
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     service = directory.service(names.qualified_host(host, directory.view.namespace, directory.view.domain))
     tls = OriginatedTls(host, accepted_names=(host,)) if url.scheme == "https" else None

@@ -16,13 +16,15 @@ _CLAIM_STEPS: Final = re.compile(r"[^.\[\]]+(?![^\[]*\])|(?<=\[)[^\[\]]+(?=\])")
 class Vantage:
     """From where rules are looked at: the proxy's gateways (`mesh` for a sidecar), namespace and labels, and a port.
 
-    `port` is the one that clients call: a service's port, or a gateway server's.
+    `port` is the one that clients call: a service's port, or a gateway server's. `addresses` are the virtual ones that
+    they call, where they are known.
     """
 
     gateways: frozenset[str]
     port: int
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 def concerns(condition: HttpMatch | TcpMatch | TlsMatch, vantage: Vantage, owner: str) -> bool:

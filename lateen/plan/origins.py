@@ -55,6 +55,8 @@ def _of_guards(guards: Guards) -> Iterator[Origin]:
     for guard in (guards.everywhere, *(one for _, one in guards.by_port)):
         access = guard.access
         yield from (issuer.origin for issuer in guard.issuers if issuer.origin)
+        for others in (guard.api_keys, guard.limits, guard.processors, guard.headers):
+            yield from (one.origin for one in others if one.origin)
         rules = (*access.audit, *access.deny, *(access.allow or ()), *access.tried_deny, *(access.tried_allow or ()))
         yield from (rule.origin for rule in (*rules, *(rule for check in access.custom for rule in check.rules)))
 

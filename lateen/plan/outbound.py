@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lateen import names
-from lateen.plan import services, strangers
-from lateen.plan.diagnostics import Notes
+from lateen.plan import egress, services, strangers
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
 from lateen.plan.services import Claim, ServicePart
 from lateen.plan.types import (
@@ -44,7 +44,9 @@ class Outbound:
 
 def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Outbound:
     """Put together what all visible services, and the rules for other hosts, add."""
-    parts = [services.part(service, directory, notes) for service in directory.view.services]
+    allowed = egress.scope(directory.view.sidecar, directory.view.namespace)
+    offers = [(service, services.part(service, directory, notes)) for service in directory.view.services]
+    parts = [egress.admitted(part, service, allowed) for service, part in offers]
     shared: dict[int, list[VirtualHost]] = {}
     for part in parts:
         for port, host in part.shared:
@@ -66,6 +68,9 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Out
             made.listeners.append(directory.cache.intern(listener))
     made.tables += (table for part in parts for table in part.tables)
     made.listeners += _without_conflicts((part for part in parts if part.listeners), notes)
+    for one in egress.opened(directory.view.sidecar, offers, unknown.requests, directory, notes):
+        made.listeners.append(one.listener)
+        made.tables += (one.table,) if one.table is not None else ()
     return made
 
 
@@ -107,6 +112,7 @@ def _settle_claims(claims: Iterable[Claim], notes: Notes) -> dict[int, TcpChain]
             notes.add(
                 claim.origin,
                 f"connections to port {claim.port} go where {winner.origin} says: give the service an own address",
+                Doubt.OVERRULED,
             )
     return {port: claim.chain for port, claim in settled.items()}
 
@@ -125,7 +131,11 @@ def _without_conflicts(parts: Iterable[ServicePart], notes: Notes) -> list[Outbo
 def _note_taken(listener: OutboundListener, winner: OutboundListener, notes: Notes) -> None:
     loser, owner = _origin(listener), _origin(winner)
     if loser is not None:
-        notes.add(loser, f"{listener.address}:{listener.port} already belongs to {owner}: its traffic goes there")
+        notes.add(
+            loser,
+            f"{listener.address}:{listener.port} already belongs to {owner}: its traffic goes there",
+            Doubt.OVERRULED,
+        )
 
 
 def _origin(listener: OutboundListener) -> Origin | None:

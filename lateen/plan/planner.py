@@ -3,12 +3,24 @@
 from lateen.api.networking.sidecar import OutboundTrafficPolicy
 from lateen.model.proxy import Role
 from lateen.model.view import ProxyView
-from lateen.plan import clusters, defaults, dns, gateway, guard, inbound, logins, outbound, secrets, virtual_hosts
+from lateen.plan import (
+    clusters,
+    dns,
+    gateway,
+    guard,
+    inbound,
+    logins,
+    outbound,
+    patches,
+    secrets,
+    telemetry,
+    virtual_hosts,
+)
 from lateen.plan.cache import PlanCache
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
 from lateen.plan.secrets import Keyring
-from lateen.plan.types import Origin, ProxyPlan
+from lateen.plan.types import ProxyPlan
 
 
 def build_plan(view: ProxyView, cache: PlanCache | None = None) -> ProxyPlan:
@@ -21,7 +33,6 @@ def build_plan(view: ProxyView, cache: PlanCache | None = None) -> ProxyPlan:
     cache.make_room(len(view.services))
     directory = Directory(view, cache)
     notes = Notes()
-    _note_without_effect(directory, notes)
     if view.role is Role.GATEWAY:
         return _gateway_plan(directory, notes)
     return _sidecar_plan(directory, notes)
@@ -32,11 +43,12 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     unknown = directory.cache.intern(virtual_hosts.unknown_traffic(_outbound_policy(view), directory, notes))
     out = outbound.outbound(directory, unknown, notes)
     into = inbound.inbound(directory)
+    inbound.note_ingress(directory, notes)
     guards = guard.guards(directory, notes)
     guard.note_connections(guards, into.ports, notes)
     return ProxyPlan(
         role=view.role,
-        clusters=(*out.clusters, *into.clusters, clusters.PASSTHROUGH, clusters.BLACK_HOLE),
+        clusters=(*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view))),
         route_tables=tuple(out.tables),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
@@ -48,7 +60,8 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
         dns=dns.records(directory),
         guards=guards,
         paths=guard.path_reading(view.mesh.path_normalization.normalization),
-        access_log=defaults.access_log(view.mesh),
+        telemetry=telemetry.telemetry(directory, notes),
+        patches=patches.patches(directory.view),
         diagnostics=notes.all,
     )
 
@@ -67,7 +80,8 @@ def _gateway_plan(directory: Directory, notes: Notes) -> ProxyPlan:
         secrets=tuple(dict.fromkeys((*needed, *asked.secrets))),
         guards=guards,
         paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
-        access_log=defaults.access_log(directory.view.mesh),
+        telemetry=telemetry.telemetry(directory, notes),
+        patches=patches.patches(directory.view),
         diagnostics=notes.all,
     )
 
@@ -76,12 +90,3 @@ def _outbound_policy(view: ProxyView) -> OutboundTrafficPolicy:
     """Choose the policy for unknown traffic: the Sidecar's, else the mesh's."""
     own = view.sidecar.spec.outbound_traffic_policy if view.sidecar else None
     return own or view.mesh.outbound_traffic_policy
-
-
-def _note_without_effect(directory: Directory, notes: Notes) -> None:
-    sidecar = directory.view.sidecar
-    if sidecar is not None:
-        for position, listener in enumerate(sidecar.spec.egress):
-            if listener.port is not None:
-                at = Origin(sidecar.key, f"spec.egress[{position}]")
-                notes.add(below(at, "port"), "has no effect yet: the hosts count for all ports")

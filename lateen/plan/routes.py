@@ -7,11 +7,11 @@ from typing import Final
 from lateen import names
 from lateen.api.networking.virtual_service import HttpMatch, HttpRoute, VirtualService
 from lateen.api.objects import ConfigObject
-from lateen.model.service import Service
-from lateen.plan import actions, delegates, matches, traffic
+from lateen.model.service import Resolution, Service
+from lateen.plan import actions, delegates, matches, sessions, traffic
 from lateen.plan.delegates import Rule
 from lateen.plan.destinations import Site
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.matches import ANY_REQUEST, Vantage
 from lateen.plan.traffic import HostPolicy
@@ -50,7 +50,8 @@ def of_virtual_service(item: ConfigObject[VirtualService], vantage: Vantage, dir
         vantage = Vantage(vantage.gateways, vantage.port)
     surroundings: list[object] = []
     for host, namespace in references.destinations:
-        surroundings += directory.destination(host, namespace)
+        service, policy = directory.destination(host, namespace)
+        surroundings += (service, policy, directory.session(service) if service else None)
     return cache.recall(
         "routes",
         (item, *handed_over, directory.defaults, *surroundings),
@@ -95,6 +96,8 @@ def default(service: Service, port: int, policy: HostPolicy, directory: Director
         targets=(Target(names.outbound_cluster(service.host, port)),),
         retry=actions.sticky(directory.defaults.retry, keys),
         hash_keys=keys,
+        session=sessions.session(directory.session(service)),
+        resolves_host=service.resolution is Resolution.DYNAMIC_DNS,
     )
     return Route(ANY_REQUEST, forward, name="default", origin=Origin(service.origin))
 
@@ -148,7 +151,7 @@ def _of_rule(rule: Rule, vantage: Vantage, directory: Directory, notes: Notes) -
     )
     found: list[Route] = []
     for alternative in asked:
-        found.append(_route(shared, written, settled, alternative))
+        found += sessions.with_pins(_route(shared, written, settled, alternative))
         if matches.is_catch_all(alternative.match):
             break
     return found
@@ -161,6 +164,7 @@ class _Alternative:
     match: RequestMatch
     name: str
     origin: Origin
+    statistics: str = ""
 
 
 def _route(shared: Route, written: HttpRoute, settled: Action, alternative: _Alternative) -> Route:
@@ -169,6 +173,7 @@ def _route(shared: Route, written: HttpRoute, settled: Action, alternative: _Alt
         match=alternative.match,
         action=actions.with_rewrite(settled, written, alternative.match.path),
         name=alternative.name,
+        statistics=alternative.statistics,
         origin=alternative.origin,
     )
 
@@ -182,19 +187,23 @@ def _asked(rule: Rule, vantage: Vantage, notes: Notes) -> Iterator[_Alternative]
         inner = matches.request_match(condition)
         name = ".".join(filter(None, (rule.written.name, condition.name)))
         if not rule.outer:
-            yield _Alternative(inner, name, origin)
+            yield _Alternative(inner, name, origin, condition.stat_prefix)
         for outer in rule.outer:
             if not _can_hold(outer, vantage, rule.outer_namespace, origin, notes):
                 continue
             combined = matches.both(matches.request_match(outer), inner)
             if combined is None:
-                notes.add(origin, "never matches: its uri is outside of the prefix that is handed over to it")
+                notes.add(
+                    origin,
+                    "never matches: its uri is outside of the prefix that is handed over to it",
+                    Doubt.NEVER_MATCHES,
+                )
             else:
-                yield _Alternative(combined, name, origin)
+                yield _Alternative(combined, name, origin, condition.stat_prefix)
 
 
 def _can_hold(condition: HttpMatch, vantage: Vantage, owner: str, origin: Origin, notes: Notes) -> bool:
     if matches.reads_claims(condition) and vantage.gateways == _MESH:
-        notes.add(origin, "never matches in sidecars: claims of tokens are read by gateways only")
+        notes.add(origin, "never matches in sidecars: claims of tokens are read by gateways only", Doubt.NEVER_MATCHES)
         return False
     return matches.concerns(condition, vantage, owner)

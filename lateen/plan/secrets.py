@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -18,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from lateen import names
 from lateen.api.core.secret import Secret as SecretSpec
 from lateen.api.objects import ConfigObject
+from lateen.api.security.pem import UNREADABLE
 from lateen.model.proxy import Role
-from lateen.plan.diagnostics import Notes
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
 from lateen.plan.types import Cluster, Diagnostic, Origin, OriginatedTls, Secret, ServedCertificate, TrustedAuthorities
 
-_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _CERTIFICATE_KEYS: Final = (("tls.crt", "tls.key"), ("cert", "key"))
 _AUTHORITY_KEYS: Final = ("ca.crt", "cacert")
 _REVOCATION_KEYS: Final = ("ca.crl", "crl")
@@ -89,13 +88,25 @@ class Keyring:
         return Fault(reason)
 
 
-def note(fault: Fault, origin: Origin, notes: Notes, consequence: str = "connections are refused") -> None:
+def certificate_fault(item: ConfigObject[SecretSpec]) -> str:
+    """Say why a Secret is of no use as a server's certificate; nothing when it is."""
+    made = _certificate(item.name, _content(item))
+    return made.reason if isinstance(made, Fault) else ""
+
+
+def note(
+    fault: Fault,
+    origin: Origin,
+    notes: Notes,
+    consequence: str = "connections are refused",
+    code: Doubt = Doubt.UNUSABLE,
+) -> None:
     """Note what is wrong with a Secret where it is wrong, and what that means where it is used."""
     if fault.origin is None:
-        notes.add(origin, f"{consequence}: {fault.reason}")
+        notes.add(origin, f"{consequence}: {fault.reason}", Doubt.MISSING)
     else:
-        notes.add(fault.origin, fault.reason)
-        notes.add(origin, f"{consequence}: {fault.origin.key} is of no use")
+        notes.add(fault.origin, fault.reason, Doubt.UNUSABLE)
+        notes.add(origin, f"{consequence}: {fault.origin.key} is of no use", code)
 
 
 def of_clusters(clusters: Iterable[Cluster], keyring: Keyring, notes: Notes) -> Iterator[Secret]:
@@ -121,9 +132,13 @@ def untimely(found: Iterable[Secret], now: datetime) -> Iterator[Diagnostic]:
         if isinstance(secret, ServedCertificate) and secret.valid and secret.origin:
             start, end = secret.valid
             if now < start:
-                yield Diagnostic(secret.origin, f"is not valid before {start:%Y-%m-%d %H:%M} UTC: clients refuse it")
+                yield Diagnostic(
+                    secret.origin, f"is not valid before {start:%Y-%m-%d %H:%M} UTC: clients refuse it", Doubt.UNUSABLE
+                )
             if now > end:
-                yield Diagnostic(secret.origin, f"expired on {end:%Y-%m-%d %H:%M} UTC: clients refuse it")
+                yield Diagnostic(
+                    secret.origin, f"expired on {end:%Y-%m-%d %H:%M} UTC: clients refuse it", Doubt.UNUSABLE
+                )
 
 
 def _content(item: ConfigObject[SecretSpec]) -> _Content:
@@ -149,7 +164,7 @@ def _checked(name: str, content: _Content, chain_entry: str, key_entry: str) -> 
         return certificates
     try:
         key = serialization.load_pem_private_key(content.entries[key_entry], None)
-    except (TypeError, *_UNREADABLE):
+    except (TypeError, *UNREADABLE):
         return Fault("is no private key in PEM without a password", content.at(key_entry))
     if reason := _unusable(key):
         return Fault(reason, content.at(key_entry))
@@ -191,7 +206,7 @@ def _read_certificates(content: _Content, entry: str) -> list[x509.Certificate] 
         found = x509.load_pem_x509_certificates(content.entries[entry])
         for each in found:
             each.public_key()
-    except _UNREADABLE:
+    except UNREADABLE:
         return Fault("is no certificate in PEM", content.at(entry))
     return found
 
@@ -200,7 +215,7 @@ def _are_lists(pem: bytes) -> bool:
     found = _LIST.findall(pem)
     try:
         return bool(found) and all(x509.load_pem_x509_crl(one) for one in found)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 

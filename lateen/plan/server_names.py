@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lateen.model import visibility
-from lateen.plan.diagnostics import Notes
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.types import NamedChain, Origin
 
 EVERY_NAME = "*"
@@ -25,7 +25,11 @@ class NameTable:
                 taken.append(name)
             else:
                 what = "TLS for every name" if name == EVERY_NAME else f"TLS for {name}"
-                notes.add(owner, f"{what} on port {self._port} already belongs to {first}: its connections go there")
+                notes.add(
+                    owner,
+                    f"{what} on port {self._port} already belongs to {first}: its connections go there",
+                    Doubt.OVERRULED,
+                )
         return tuple(taken)
 
     def has(self, name: str) -> bool:

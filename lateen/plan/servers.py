@@ -9,7 +9,7 @@ from lateen.api.networking.gateway import Gateway, Server, ServerProtocol, Serve
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.model import visibility
-from lateen.plan.diagnostics import Notes
+from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory, hosts_of
 from lateen.plan.matches import Vantage, gateway_name
 from lateen.plan.types import Origin
@@ -84,7 +84,7 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
             if server.bind.startswith("unix://"):
-                notes.add(origin, "is not open: gateways listen on addresses only")
+                notes.add(origin, "is not open: gateways listen on addresses only", Doubt.NOT_OPEN)
             else:
                 yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
 

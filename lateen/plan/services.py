@@ -1,7 +1,7 @@
 """What one service adds to a sidecar's plan."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lateen import names
 from lateen.model.protocol import Protocol
@@ -60,9 +60,10 @@ def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
     if rules:
         by_port = _rules_by_port(tuple(rules), target, directory, notes)
     view = directory.view
+    own = (directory.session(target), *directory.health_checks(target))
     return directory.cache.recall(
         "service",
-        (service, target, policy, directory.defaults, *by_port.ingredients),
+        (service, target, policy, directory.defaults, *own, *by_port.ingredients),
         (service.namespace == view.namespace, *by_port.chains, *by_port.named),
         lambda: _make_part(service, target, policy, by_port, directory),
     )
@@ -92,6 +93,7 @@ def _rules_by_port(rules: VirtualServices, target: Service, directory: Directory
         if port.protocol.is_http or port.protocol is Protocol.AUTO:
             found.routes[port.number] = routes.of_virtual_services(rules, vantage, directory, notes)
         if not port.protocol.is_http:
+            vantage = replace(vantage, addresses=virtual_hosts.single_addresses(target))
             chain = connections.chain(rules, vantage, directory, notes)
             if chain is not None:
                 found.chains[port.number] = chain
@@ -145,7 +147,7 @@ def _shared_host(
     view, policy = directory.view, directory.policy(target)
     return directory.cache.recall(
         "virtual host",
-        (service, target, policy, directory.defaults, *parts),
+        (service, target, policy, directory.defaults, directory.session(target), *parts),
         (port, service.namespace == view.namespace),
         lambda: directory.cache.intern(
             virtual_hosts.of_service(
@@ -162,7 +164,7 @@ def _sniffed_table(
     name = names.sniffed_route_table(service.host, port)
     return directory.cache.recall(
         "sniffed table",
-        (service, policy, directory.defaults, *parts),
+        (service, policy, directory.defaults, directory.session(service), *parts),
         (port,),
         lambda: directory.cache.intern(
             RouteTable(
@@ -188,9 +190,12 @@ def _settled(
 
 def _chain(service: Service, port: ServicePort, policy: HostPolicy, defaults: Defaults) -> TcpChain:
     position = service.ports.index(port)
+    settings = traffic.settle(policy, port.number, "", defaults)
     return TcpChain(
         (Target(names.outbound_cluster(service.host, port.number)),),
-        says_tcp=tls.is_told_apart_by_proxy(port, traffic.settle(policy, port.number, "", defaults)),
+        says_tcp=tls.is_told_apart_by_proxy(port, settings),
+        tunnel=traffic.tunnel(settings.tunnel),
+        resolves_name=port.number if service.resolution is Resolution.DYNAMIC_DNS else None,
         origin=Origin(service.origin, f"spec.ports[{position}]"),
     )
 

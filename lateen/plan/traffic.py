@@ -1,7 +1,7 @@
 """DestinationRules: which ones hold for a host, and what they come to for one of its ports and subsets."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -12,7 +12,8 @@ from lateen.api.objects import ConfigObject
 from lateen.api.structs import alias
 from lateen.plan import defaults as mesh_defaults
 from lateen.plan.defaults import Defaults
-from lateen.plan.diagnostics import Notes, below
+from lateen.plan.destination_types import Ping, RetryBudget, Tunnel
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.types import Balancing, Diagnostic, HashKey, Limits, Origin, OutlierDetection
 
 Rules = tuple[ConfigObject[DestinationRule], ...]
@@ -53,6 +54,9 @@ class Settings:
     pool: ConnectionPool | None = None
     outliers: api.OutlierDetection | None = None
     tls: ClientTls | None = None
+    tunnel: api.Tunnel | None = None
+    proxy_protocol: api.ProxyProtocol | None = None
+    retry_budget: api.RetryBudget | None = None
 
 
 def merge_rules(rules: Rules) -> HostPolicy:
@@ -70,7 +74,7 @@ def merge_rules(rules: Rules) -> HostPolicy:
                 policy, origin = rule.spec.traffic_policy, place
                 _note_without_effect(notes, place, policy)
             else:
-                notes.add(place, f"has no effect: {origin} decides for this host")
+                notes.add(place, f"has no effect: {origin} decides for this host", Doubt.OVERRULED)
         _add_subsets(subsets, rule, notes)
     return HostPolicy(policy, origin, subsets, notes.all)
 
@@ -94,22 +98,41 @@ def settle(host: HostPolicy, port: int, subset: str, defaults: Defaults) -> Sett
     defined = host.subsets.get(subset)
     if defined is not None:
         settled = _of_level(defined.subset.traffic_policy, port, settled)
-    pool, outliers = settled.pool or defaults.pool, settled.outliers or defaults.outliers
-    return Settings(settled.load_balancer, pool, outliers, settled.tls)
+    return replace(settled, pool=settled.pool or defaults.pool, outliers=settled.outliers or defaults.outliers)
 
 
 def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> Settings:
     if policy is None:
         return inherited
-    for setting in policy.port_level_settings:
-        if setting.port.number == port:
-            return Settings(setting.load_balancer, setting.connection_pool, setting.outlier_detection, setting.tls)
-    return Settings(
-        policy.load_balancer or inherited.load_balancer,
-        policy.connection_pool or inherited.pool,
-        policy.outlier_detection or inherited.outliers,
-        policy.tls or inherited.tls,
+    level = replace(
+        inherited,
+        tunnel=policy.tunnel or inherited.tunnel,
+        proxy_protocol=policy.proxy_protocol or inherited.proxy_protocol,
+        retry_budget=policy.retry_budget or inherited.retry_budget,
     )
+    for own in policy.port_level_settings:
+        if own.port.number == port:
+            return replace(
+                level,
+                load_balancer=own.load_balancer,
+                pool=own.connection_pool,
+                outliers=own.outlier_detection,
+                tls=own.tls,
+            )
+    return replace(
+        level,
+        load_balancer=policy.load_balancer or inherited.load_balancer,
+        pool=policy.connection_pool or inherited.pool,
+        outliers=policy.outlier_detection or inherited.outliers,
+        tls=policy.tls or inherited.tls,
+    )
+
+
+def preferred_labels(host: HostPolicy, defaults: Defaults) -> frozenset[str]:
+    """List the labels of clients that some preference for localities looks at."""
+    found = defaults.localities.client_labels if defaults.localities else frozenset()
+    policies = (host.policy, *(defined.subset.traffic_policy for defined in host.subsets.values()))
+    return found.union(*map(api.preferred_labels, policies))
 
 
 def balancing(setting: LoadBalancer | None) -> Balancing:
@@ -146,7 +169,10 @@ def hash_keys(setting: LoadBalancer | None) -> tuple[HashKey, ...]:
         return (HashKey(header=hashing.http_header_name.lower()),)
     if hashing.http_cookie is not None:
         cookie = hashing.http_cookie
-        return (HashKey(cookie=cookie.name, cookie_path=cookie.path, cookie_ttl=cookie.ttl),)
+        attributes = tuple((each.name, each.value) for each in cookie.attributes)
+        return (
+            HashKey(cookie=cookie.name, cookie_path=cookie.path, cookie_ttl=cookie.ttl, cookie_attributes=attributes),
+        )
     if hashing.http_query_parameter_name is not None:
         return (HashKey(query=hashing.http_query_parameter_name),)
     return (HashKey(source_ip=True),) if hashing.use_source_ip else ()
@@ -172,8 +198,9 @@ def slow_start(setting: LoadBalancer | None) -> SlowStart:
     return SlowStart(warmup.duration, warmup.aggression or 1.0, percent)
 
 
-def limits(pool: ConnectionPool | None, defaults: Defaults) -> Limits:
-    """Read the bounds of a connection pool."""
+def limits(settings: Settings, defaults: Defaults) -> Limits:
+    """Read the bounds of what is open towards a destination at once."""
+    pool, budget = settings.pool, settings.retry_budget
     tcp = (pool.tcp if pool else None) or api.TcpPool()
     http = (pool.http if pool else None) or api.HttpPool()
     return Limits(
@@ -188,6 +215,28 @@ def limits(pool: ConnectionPool | None, defaults: Defaults) -> Limits:
         tcp_idle_timeout=tcp.idle_timeout,
         connection_duration=tcp.max_connection_duration,
         keepalive=mesh_defaults.keepalive(tcp.tcp_keepalive) or defaults.keepalive,
+        ping=_ping(http.http2_keep_alive),
+        retry_budget=_retry_budget(budget) if budget else None,
+    )
+
+
+def tunnel(setting: api.Tunnel | None) -> Tunnel | None:
+    """Read where an HTTP proxy is asked to connect to."""
+    if setting is None:
+        return None
+    return Tunnel(setting.target_host, setting.target_port, by_post=setting.protocol == "POST")
+
+
+def _ping(setting: api.Http2KeepAlive | None) -> Ping | None:
+    return Ping(setting.interval, setting.timeout) if setting else None
+
+
+def _retry_budget(setting: api.RetryBudget) -> RetryBudget:
+    """Read a budget: 20 % of the requests, and three in any case."""
+    return RetryBudget(
+        percent=20.0 if setting.percent is None else setting.percent,
+        minimum=3 if setting.min_retry_concurrency is None else setting.min_retry_concurrency,
+        interval=setting.budget_interval or None,
     )
 
 
@@ -207,6 +256,7 @@ def outlier_detection(setting: api.OutlierDetection | None) -> OutlierDetection 
         ejection_time=setting.base_ejection_time or timedelta(seconds=30),
         max_ejected_percent=10 if setting.max_ejection_percent is None else setting.max_ejection_percent,
         min_healthy_percent=setting.min_health_percent or 0,
+        failure_codes=setting.outlier_detection_http_error_codes,
     )
 
 
@@ -216,14 +266,11 @@ def _detector(count: int | None, default: int) -> int | None:
 
 
 def _note_without_effect(notes: Notes, place: Origin, policy: TrafficPolicy) -> None:
-    """Note what a policy says that this release does not do, at the policy itself and at its ports."""
-    for name in ("tunnel", "proxy_protocol", "retry_budget"):
-        if getattr(policy, name) is not None:
-            notes.add(below(place, alias(name)), "has no effect yet")
+    """Note what a policy says and nothing comes of, at the policy itself and at its ports."""
     for path, level in _levels(policy):
         at = below(place, path) if path else place
-        for name in _without_effect(level):
-            notes.add(below(at, name), "has no effect yet")
+        if level.load_balancer is not None:
+            _note_localities(notes, below(at, "loadBalancer"), level, policy)
 
 
 def _levels(policy: TrafficPolicy) -> Iterator[tuple[str, TrafficPolicy | api.PortTrafficPolicy]]:
@@ -232,13 +279,19 @@ def _levels(policy: TrafficPolicy) -> Iterator[tuple[str, TrafficPolicy | api.Po
         yield f"portLevelSettings[{position}]", setting
 
 
-def _without_effect(level: TrafficPolicy | api.PortTrafficPolicy) -> Iterable[str]:
-    if level.load_balancer is not None:
-        for name in ("locality_lb_setting", "zone_aware_lb_setting"):
-            if getattr(level.load_balancer, name) is not None:
-                yield f"loadBalancer.{alias(name)}"
-    if level.outlier_detection is not None and level.outlier_detection.outlier_detection_http_error_codes:
-        yield "outlierDetection.outlierDetectionHttpErrorCodes"
-    http = level.connection_pool.http if level.connection_pool else None
-    if http is not None and http.http2_keep_alive is not None:
-        yield "connectionPool.http.http2KeepAlive"
+def _note_localities(
+    notes: Notes, at: Origin, level: TrafficPolicy | api.PortTrafficPolicy, policy: TrafficPolicy
+) -> None:
+    """Note a preference that nobody can act on: without ejection no endpoint is ever known to fail."""
+    balancer = level.load_balancer
+    if balancer is None:
+        return
+    if balancer.zone_aware_lb_setting is not None:
+        notes.add(below(at, alias("zone_aware_lb_setting")), "has no effect yet", Doubt.NO_EFFECT_YET)
+    setting = balancer.locality_lb_setting
+    if setting is None or setting.enabled is False or level.outlier_detection or policy.outlier_detection:
+        return
+    for name in ("failover", "failover_priority"):
+        if getattr(setting, name):
+            path = f"{alias('locality_lb_setting')}.{alias(name)}"
+            notes.add(below(at, path), "has no effect without outlierDetection, which finds out what fails")

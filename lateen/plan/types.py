@@ -7,7 +7,10 @@ second lookup.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from lateen.api.networking.destination_rule import ProxyProtocolVersion
+from lateen.api.networking.envoy_filter import ConfigPatch
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.objects import ObjectKey
 from lateen.api.security.oidc_login import SameSite
@@ -15,6 +18,13 @@ from lateen.model.endpoint import Endpoint
 from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
+from lateen.plan.destination_types import HealthProbe, Ping, RetryBudget, Session, Spread, Tunnel
+from lateen.plan.telemetry_types import SILENCE, ServiceName, Telemetry
+
+if TYPE_CHECKING:
+    from lateen.plan.mixer_types import MixerGuard
+    from lateen.plan.processing_types import HeaderChanges, KeyCheck, Processor
+    from lateen.plan.rate_limit_types import RateLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +40,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Something legal but doubtful in a user's object, and what Lateen makes of it."""
+    """Something legal but doubtful in a user's object, and what Lateen makes of it. `analysis.codes` has the codes."""
 
     origin: Origin
     message: str
+    code: str = "LAT0001"
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.message}"
@@ -148,6 +159,7 @@ class HashKey:
     cookie: str = ""
     cookie_path: str = ""
     cookie_ttl: timedelta | None = None
+    cookie_attributes: tuple[tuple[str, str], ...] = ()
     query: str = ""
     source_ip: bool = False
 
@@ -175,6 +187,8 @@ class Forward:
     retry: Retry | None = None
     mirrors: tuple[Mirror, ...] = ()
     hash_keys: tuple[HashKey, ...] = ()
+    session: Session | None = None
+    resolves_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +237,7 @@ class Route:
     cors: CorsRules | None = None
     request_headers: HeaderOperations = NO_HEADER_OPERATIONS
     response_headers: HeaderOperations = NO_HEADER_OPERATIONS
+    statistics: str = ""
     origin: Origin | None = None
 
 
@@ -248,13 +263,15 @@ class Discovery(StrEnum):
     """Where a cluster's endpoints come from.
 
     EDS: the control plane. DNS and DNS_ROUND_ROBIN: the proxy resolves `endpoints`' names. ORIGINAL_DESTINATION: the
-    connection's own. STATIC: `endpoints` as they are. NONE: there are none, connections are refused.
+    connection's own. DYNAMIC_DNS: the name that is asked for. STATIC: `endpoints` as they are. NONE: there are none,
+    connections are refused.
     """
 
     EDS = "eds"
     DNS = "dns"
     DNS_ROUND_ROBIN = "dns-round-robin"
     ORIGINAL_DESTINATION = "original-destination"
+    DYNAMIC_DNS = "dynamic-dns"
     STATIC = "static"
     NONE = "none"
 
@@ -294,6 +311,8 @@ class Limits:
     tcp_idle_timeout: timedelta | None = None
     connection_duration: timedelta | None = None
     keepalive: Keepalive | None = None
+    ping: Ping | None = None
+    retry_budget: RetryBudget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +327,15 @@ class OutlierDetection:
     ejection_time: timedelta = timedelta(seconds=30)
     max_ejected_percent: int = 10
     min_healthy_percent: int = 0
+    failure_codes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MeshTrust:
     """Whom proxies believe who speak the mesh's own TLS with them, and what it has to be at least.
 
-    `domains` are the trust domain and its aliases. Without suites and curves Envoy's own are used.
+    `domains` are the trust domain, its aliases, and others whose roots were brought in. Without suites and curves
+    Envoy's own are used.
     """
 
     domains: tuple[str, ...] = ("cluster.local",)
@@ -431,6 +452,9 @@ class Cluster:
     `host`, `port` and `subset` say what it stands for (empty for special clusters); `labels` select the subset's
     endpoints. `endpoints` are only for the kinds of discovery that need them in the cluster itself.
     `follows_client_protocol` keeps HTTP/1.1 or HTTP/2 as the client speaks it. `bind_address` is the source address.
+    `name_refresh` is how soon a name is asked for again that could not be resolved.
+    `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
+    `service` is what telemetry calls the service.
     """
 
     name: str
@@ -453,6 +477,11 @@ class Cluster:
     follows_client_protocol: bool = False
     bind_address: str = ""
     tls: MeshTls | OriginatedTls | None = None
+    tells_client: ProxyProtocolVersion | None = None
+    name_refresh: timedelta = timedelta(seconds=60)
+    spread: Spread | None = None
+    probe: HealthProbe | None = None
+    service: ServiceName | None = None
     origin: Origin | None = None
 
 
@@ -469,11 +498,15 @@ class TcpChain:
     """Connections go to clusters by weight.
 
     With `says_tcp` the server's proxy, which has to know what is inside the mesh's TLS, is told that it is not HTTP.
+    With a `tunnel` the targets are HTTP proxies, which are asked to connect to its host. With `resolves_name`, a port,
+    connections go to that port of the server name that they ask for.
     """
 
     targets: tuple[Target, ...]
     idle_timeout: timedelta | None = None
     says_tcp: bool = False
+    tunnel: Tunnel | None = None
+    resolves_name: int | None = None
     origin: Origin | None = None
 
 
@@ -506,7 +539,8 @@ class OutboundListener:
     """What happens to captured connections to `address:port` (`0.0.0.0` for every address of the port).
 
     TLS connections for a known server name take `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the
-    mesh's policy for unknown destinations).
+    mesh's policy for unknown destinations). One that `opens` is a port of its own, or the socket of `unix://path`,
+    which the workload calls as such.
     """
 
     address: str
@@ -514,6 +548,7 @@ class OutboundListener:
     chain: Chain
     fallback: TcpChain | None = None
     named: tuple[NamedChain, ...] = ()
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,10 +584,25 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayFront:
+    """What stands before a gateway: so many proxies that may say in `x-forwarded-for` who the client is.
+
+    With `tells_client`, connections may begin with the client's address, in the form of the PROXY protocol.
+    """
+
+    trusted_proxies: int = 0
+    tells_client: bool = False
+
+
+NO_FRONT = GatewayFront()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayListener:
     """A gateway's open port: `port` as bound in the workload, HTTP by a shared route table or TCP.
 
-    A port for TLS has no `chain`, but `named` ones; whatever they are not for is refused.
+    A port for TLS has no `chain`, but `named` ones; whatever they are not for is refused. `front` is what stands
+    between it and its clients.
     """
 
     address: str
@@ -560,6 +610,7 @@ class GatewayListener:
     chain: Chain | None = None
     origin: Origin | None = None
     named: tuple[NamedChain, ...] = ()
+    front: GatewayFront = NO_FRONT
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,15 +619,6 @@ class DnsRecord:
 
     host: str
     addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AccessLog:
-    """Where and how requests are logged; an empty path is off."""
-
-    path: str = ""
-    json: bool = False
-    format: str = ""
 
 
 class Attribute(StrEnum):
@@ -777,14 +819,19 @@ class AuditTrail:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What stands before a workload's ports: who has to log in, whose tokens are verified, who may call, and
-    where records of that go.
+    """What stands before a workload's ports: who has to log in, whose tokens are verified, who may call, where
+    records of that go, whose keys are taken, how many requests may come, and what is changed in them.
     """
 
     issuers: tuple[TokenIssuer, ...] = ()
     access: Access = Access()
     logins: tuple[Login, ...] = ()
+    api_keys: tuple["KeyCheck", ...] = ()
+    limits: tuple["RateLimits", ...] = ()
+    processors: tuple["Processor", ...] = ()
+    headers: tuple["HeaderChanges", ...] = ()
     trail: AuditTrail | None = None
+    mixer: "MixerGuard | None" = None
 
 
 NO_GUARD = Guard()
@@ -818,6 +865,22 @@ BASE_PATHS = PathReading()
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """One patch of an EnvoyFilter, and where it is written."""
+
+    origin: Origin
+    written: ConfigPatch
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSet:
+    """The patches of one EnvoyFilter, which act together or not at all: a last step, in Envoy's own words."""
+
+    key: ObjectKey
+    patches: tuple[Patch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyPlan:
     """All that one class of proxies does. Order of the tuples is meaningful and stable.
 
@@ -840,5 +903,6 @@ class ProxyPlan:
     dns: tuple[DnsRecord, ...] = ()
     guards: Guards = NO_GUARDS
     paths: PathReading = BASE_PATHS
-    access_log: AccessLog = AccessLog()
+    telemetry: Telemetry = SILENCE
+    patches: tuple[PatchSet, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -61,13 +61,17 @@ def unknown_traffic(policy: OutboundTrafficPolicy, directory: Directory, notes: 
             VirtualHost(names.BLOCK_ALL, EVERY_AUTHORITY, (blocked,)), TcpChain((Target(names.BLACK_HOLE_CLUSTER),))
         )
     cluster = names.PASSTHROUGH_CLUSTER
+    dynamic = policy.mode is OutboundMode.ALLOW_ANY_DYNAMIC_DNS
     if policy.egress_proxy is not None:
         found = destinations.find(directory, policy.egress_proxy, directory.view.namespace, 0)
         if isinstance(found, Dangling):
             notes.add(_policy_origin(directory), f"egressProxy has no effect: {found.reason}")
         else:
             cluster = found.cluster
-    allowed = Route(ANY_REQUEST, Forward((Target(cluster),)), name=names.ALLOW_ANY)
+    asked = (
+        Forward((Target(names.DYNAMIC_DNS_CLUSTER),), resolves_host=True) if dynamic else Forward((Target(cluster),))
+    )
+    allowed = Route(ANY_REQUEST, asked, name=names.ALLOW_ANY)
     return UnknownTraffic(VirtualHost(names.ALLOW_ANY, EVERY_AUTHORITY, (allowed,)), TcpChain((Target(cluster),)))
 
 

@@ -106,10 +106,11 @@ def config_object(status: ObjectStatus, generation: int, doubts: Sequence[Violat
     }
 
 
-def outcomes(found: Sequence[Outcome], generation: int) -> Json:
-    """Describe what became of the objects of an edit."""
+def outcomes(found: Sequence[Outcome], generation: int, consequences: Sequence[Violation] = ()) -> Json:
+    """Describe what became of the objects of an edit; `consequences` are what is doubtful about others since then."""
     return {
         "generation": generation,
+        "consequences": [violation(each) for each in consequences],
         "outcomes": [
             {
                 "subject": each.subject,
@@ -131,6 +132,7 @@ def violation(found: Violation) -> Json:
         "path": found.path,
         "message": found.message,
         "severity": found.severity.value,
+        "code": found.code,
     }
 
 

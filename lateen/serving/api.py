@@ -8,8 +8,8 @@ are for machines.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from lateen.api import kinds
 from lateen.api.decode import DEFAULT_NAMESPACE
-from lateen.api.objects import ConfigObject
+from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.structs import Struct
 from lateen.api.violations import Severity, Violation
 from lateen.errors import ConfigRejected, LateenError, NotPermitted, ProtocolError, Unavailable
@@ -25,14 +25,20 @@ from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus
 from lateen.manager.store import SCALABLE, Edit, Outcome, Store
 from lateen.plan.types import Diagnostic
-from lateen.serving import answers, envoy_admin, metrics, requests
+from lateen.serving import answers, envoy_admin, requests
 from lateen.serving.authz_routes import AuthzRoutes
 from lateen.serving.ca_routes import CaRoutes
 from lateen.serving.door_tls import DoorTls, only_owner
+from lateen.serving.explain_routes import ExplainRoutes
+from lateen.serving.mixer_routes import MixerRoutes
 from lateen.serving.ports import Loop, MeshFacts, Origins, Proxies, WorkloadRow, Workloads
 from lateen.serving.requests import Refusal
+from lateen.serving.telemetry_routes import TelemetryRoutes
+from lateen.telemetry import exposition
+from lateen.telemetry.instruments import Registry
 
 _log = logging.getLogger(__name__)
+Doubts = Mapping[ObjectKey, Sequence[Diagnostic]]
 
 _LARGEST_BODY_BYTES: Final = 64 * 1024 * 1024
 _ALL: Final = "all"
@@ -64,6 +70,10 @@ class Api:
     now: Callable[[], float] = time.time
     ca: CaRoutes | None = None
     authz: AuthzRoutes | None = None
+    explain: ExplainRoutes | None = None
+    telemetry: TelemetryRoutes | None = None
+    mixer: MixerRoutes | None = None
+    measured: Registry = field(default_factory=Registry)
 
     def application(self) -> web.Application:
         """Return the table of what can be asked."""
@@ -86,6 +96,7 @@ class Api:
                 web.get("/v1/ports", self._ports),
                 web.get("/v1/notices", self._notices),
                 web.get("/v1/violations", self._violations),
+                web.get("/v1/analysis", self._analysis),
                 web.get("/v1/words/{what}", self._words),
             ]
         )
@@ -93,6 +104,12 @@ class Api:
             app.add_routes(self.ca.table())
         if self.authz is not None:
             app.add_routes(self.authz.table())
+        if self.explain is not None:
+            app.add_routes(self.explain.table())
+        if self.telemetry is not None:
+            app.add_routes(self.telemetry.table())
+        if self.mixer is not None:
+            app.add_routes(self.mixer.table())
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -103,10 +120,8 @@ class Api:
         return web.Response(text="ok\n" if is_ready else "starting\n", status=200 if is_ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        violations = len(self.store.violations())
-        statuses = self.store.statuses(), self.proxies.statuses()
-        told = metrics.text(self.loop.generation, *statuses, violations, self.loop.key_sets)
-        return web.Response(text=told, content_type="text/plain")
+        told = exposition.write(self.measured.families()).encode()
+        return web.Response(body=told, headers={"content-type": exposition.CONTENT_TYPE})
 
     async def _mesh(self, _: web.Request) -> web.Response:
         facts = asdict(self.facts)
@@ -129,7 +144,7 @@ class Api:
         word, name = requests.needed(request, "kind"), request.query.get("name")
         row = None if word == _ALL else requests.kind_of(word)
         namespace = request.query.get("namespace") if row is None or row.namespaced else None
-        doubts = self.loop.diagnostics()
+        doubts = _by_object(await self.loop.findings())
         found = [
             answers.config_object(
                 status, self.loop.changed_at.get(status.object.key, 0), _warnings(status.object, doubts)
@@ -228,12 +243,27 @@ class Api:
         return [*sorted(deployments), *sorted(row.name for row in rows)]
 
     async def _submitted(self, edit: Edit) -> web.Response:
+        before = self.loop.moment()
         generation = self.loop.submit(edit.changes)
-        doubts = await self.loop.doubts(generation, {each.key for each in edit.outcomes if each.key is not None})
+        after, known = await self.loop.findings(generation), set(await self.loop.findings_at(before))
+        doubts = _by_object(after)
         warned = [self._with_doubts(outcome, doubts) for outcome in edit.outcomes]
-        return web.json_response(answers.outcomes(warned, generation))
+        edited = {outcome.key for outcome in edit.outcomes}
+        news = _by_object(one for one in after if one not in known and one.origin.key not in edited)
+        others = (self.store.get(key) for key in news)
+        consequences = [violation for item in others if item is not None for violation in _warnings(item, news)]
+        return web.json_response(answers.outcomes(warned, generation, consequences))
 
-    def _with_doubts(self, outcome: Outcome, doubts: Sequence[Diagnostic]) -> Outcome:
+    async def _analysis(self, _: web.Request) -> web.Response:
+        """Tell all that is wrong with the files and doubtful in the mesh."""
+        from lateen.plan.analysis import findings, reports
+
+        objects = {status.object.key: status.object for status in self.store.statuses()}
+        doubts = reports.of_diagnostics(await self.loop.findings(), objects)
+        found = findings.in_order((*reports.of_violations(self.store.violations()), *doubts))
+        return web.json_response({"findings": [asdict(one) for one in found]})
+
+    def _with_doubts(self, outcome: Outcome, doubts: Doubts) -> Outcome:
         """Add to an outcome what is legal but doubtful about its object, as warnings."""
         item = self.store.get(outcome.key) if outcome.key is not None else None
         if item is None:
@@ -303,13 +333,29 @@ def _error(status: int, message: str, details: list[str] | None = None) -> web.R
     return web.json_response({"error": {"message": message, "details": details or []}}, status=status)
 
 
-def _warnings(item: ConfigObject[Struct], doubts: Iterable[Diagnostic]) -> tuple[Violation, ...]:
-    """Say what is legal but doubtful about an object as warnings."""
+def _by_object(found: Iterable[Diagnostic]) -> Doubts:
+    by_object: dict[ObjectKey, list[Diagnostic]] = {}
+    for one in found:
+        by_object.setdefault(one.origin.key, []).append(one)
+    return by_object
+
+
+def _warnings(item: ConfigObject[Struct], doubts: Doubts) -> tuple[Violation, ...]:
+    """Say what is legal but doubtful about an object as warnings, without what its annotation suppresses."""
+    from lateen.plan.analysis import findings
+
+    suppressed = item.metadata.annotations.get(findings.SUPPRESS, "")
     return tuple(
-        Violation(doubt.origin.path, doubt.message, Severity.WARNING, item.source, str(item.key))
-        for doubt in doubts
-        if doubt.origin.key == item.key
+        Violation(doubt.origin.path, doubt.message, _severity(doubt), item.source, str(item.key), doubt.code)
+        for doubt in doubts.get(item.key, ())
+        if not findings.is_suppressed(suppressed, doubt.code)
     )
+
+
+def _severity(doubt: Diagnostic) -> Severity:
+    from lateen.plan.analysis import codes, findings
+
+    return Severity.INFO if codes.of(doubt.code).level is findings.Level.INFO else Severity.WARNING
 
 
 def _in(namespace: str | None) -> str:

@@ -1,18 +1,22 @@
-"""The part of the API that says who may call whom, and which rule a proxy's log speaks of."""
+"""The part of the API that says who may call whom, and which rule a proxy's log speaks of.
+
+What decides it here is loaded when it is asked for first: a mesh starts without it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 
 from lateen.api.decode import DEFAULT_NAMESPACE
 from lateen.errors import ProtocolError
 from lateen.model.snapshot import Snapshot
-from lateen.plan import access_check
-from lateen.plan.access_check import Question
 from lateen.serving import requests
 from lateen.serving.requests import Refusal
+
+if TYPE_CHECKING:
+    from lateen.plan.access_check import Question
 
 _TEXTS: Final = ("namespace", "method", "path", "host", "source_ip")
 
@@ -37,11 +41,15 @@ class AuthzRoutes:
         return (web.post("/v1/authz/check", self._check), web.post("/v1/authz/explain", self._explain))
 
     async def _check(self, request: web.Request) -> web.Response:
+        from lateen.plan import access_check
+
         question = question_of(await requests.body_of(request))
         return web.json_response(asdict(access_check.check(self.mesh.snapshot, question)))
 
     async def _explain(self, request: web.Request) -> web.Response:
         """Tell where the rule stands that a log names, or where those stand of which none let a call pass."""
+        from lateen.plan import access_check
+
         body, snapshot = await requests.body_of(request), self.mesh.snapshot
         place = access_check.explain(snapshot, requests.text(body, "details"))
         policies = []
@@ -55,8 +63,10 @@ class AuthzRoutes:
         return web.json_response({"rule": asdict(place) if place is not None else None, "policies": policies})
 
 
-def question_of(body: Mapping[str, Any]) -> Question:
+def question_of(body: Mapping[str, Any]) -> "Question":
     """Read a question; raises `ProtocolError`."""
+    from lateen.plan.access_check import Question
+
     texts = {name: requests.text(body, name) for name in _TEXTS if body.get(name) is not None}
     port, claims = body.get("port"), body.get("claims")
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):

@@ -1,11 +1,12 @@
 """What the API's door needs to know, and from whom."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from lateen.api.changes import Change
 from lateen.api.objects import ObjectKey
+from lateen.manager.findings import Moment
 from lateen.manager.liveness import Instance
 from lateen.manager.pushes import ProxyStatus
 from lateen.model.key_sets import KeySet
@@ -88,16 +89,20 @@ class Loop(Protocol):
         """What is known of the keys with which tokens are verified."""
         ...
 
-    def diagnostics(self) -> Sequence[Diagnostic]:
-        """List what is legal but doubtful in the configuration."""
-        ...
-
     def submit(self, changes: Sequence[Change]) -> int:
         """Take in changes; return the generation that contains them."""
         ...
 
-    async def doubts(self, generation: int, keys: Collection[ObjectKey]) -> Sequence[Diagnostic]:
-        """List what is legal but doubtful about some objects, once a generation has been pushed."""
+    async def findings(self, generation: int = 0) -> Sequence[Diagnostic]:
+        """List all that is legal but doubtful, once a generation has been pushed."""
+        ...
+
+    def moment(self) -> Moment:
+        """Return the mesh as it is pushed now."""
+        ...
+
+    async def findings_at(self, moment: Moment) -> Sequence[Diagnostic]:
+        """List all that was doubtful at a moment."""
         ...
 
 

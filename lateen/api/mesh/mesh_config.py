@@ -1,5 +1,6 @@
 """MeshConfig: the settings of the mesh as a whole, with Istio's defaults."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 
@@ -19,7 +20,9 @@ from lateen.api.fields import (
     PositiveDuration,
     StringMap,
 )
+from lateen.api.mesh.ca_certificates import CaCertificates
 from lateen.api.mesh.extension_providers import ExtensionProvider
+from lateen.api.mesh.metric_providers import Address, StatsMatcher
 from lateen.api.networking.destination_rule import (
     Http2Upgrade,
     LocalityLoadBalancing,
@@ -30,7 +33,9 @@ from lateen.api.networking.destination_rule import (
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.sidecar import OutboundTrafficPolicy
 from lateen.api.networking.virtual_service import HttpRetry
-from lateen.api.structs import OpenStruct, Struct
+from lateen.api.structs import Checked, OpenStruct, Problem, Struct
+from lateen.api.telemetry.formats import FormatText, is_json_object
+from lateen.api.telemetry.tracing import ProxyTracing
 
 
 class AccessLogEncoding(StrEnum):
@@ -120,17 +125,25 @@ class ProxyDefaults(OpenStruct):
     private_key_provider: Ignored = None
     proxy_bootstrap_template_path: Ignored = None
     proxy_headers: Ignored = None
-    proxy_stats_matcher: Ignored = None
+    proxy_stats_matcher: StatsMatcher | None = None
     readiness_probe: Ignored = None
     runtime_values: Ignored = None
     sds: Ignored = None
     service_cluster: Ignored = None
     stat_name_length: Ignored = None
     stats_compression: Ignored = None
-    statsd_udp_address: Ignored = None
-    tracing: Ignored = None
+    statsd_udp_address: Address | None = None
+    tracing: ProxyTracing | None = None
     tracing_service_name: Ignored = None
     zipkin_address: Ignored = None
+
+
+class DefaultProviders(OpenStruct):
+    """The extensionProviders that count where a Telemetry names none."""
+
+    metrics: tuple[NonEmpty, ...] = ()
+    tracing: tuple[NonEmpty, ...] = ()
+    access_logging: tuple[NonEmpty, ...] = ()
 
 
 class TlsLimits(Struct):
@@ -141,14 +154,14 @@ class TlsLimits(Struct):
     ecdh_curves: tuple[NonEmpty, ...] = ()
 
 
-class MeshConfig(OpenStruct):
+class MeshConfig(Checked, OpenStruct):
     """Settings of the whole mesh; what is not set is as in Istio."""
 
     outbound_traffic_policy: OutboundTrafficPolicy = Field(default_factory=OutboundTrafficPolicy)
     inbound_traffic_policy: InboundTrafficPolicy = Field(default_factory=InboundTrafficPolicy)
     access_log_file: str = ""
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
-    access_log_format: str = ""
+    access_log_format: FormatText = ""
     default_config: ProxyDefaults = Field(default_factory=ProxyDefaults)
     connect_timeout: PositiveDuration = timedelta(seconds=10)
     protocol_detection_timeout: Duration = timedelta()
@@ -156,6 +169,7 @@ class MeshConfig(OpenStruct):
     tcp_keepalive: TcpKeepalive | None = None
     trust_domain: NonEmpty = "cluster.local"
     trust_domain_aliases: tuple[str, ...] = ()
+    ca_certificates: tuple[CaCertificates, ...] = ()
     root_namespace: NonEmpty = "istio-system"
     enable_auto_mtls: Bool = True
     mesh_mtls: TlsLimits = Field(default_factory=TlsLimits)
@@ -167,21 +181,21 @@ class MeshConfig(OpenStruct):
     h2_upgrade_policy: Http2Upgrade = Http2Upgrade.DO_NOT_UPGRADE
     path_normalization: PathNormalization = Field(default_factory=PathNormalization)
     extension_providers: tuple[ExtensionProvider, ...] = ()
+    default_providers: DefaultProviders = Field(default_factory=DefaultProviders)
     default_service_export_to: tuple[ExportScope, ...] = ()
     default_virtual_service_export_to: tuple[ExportScope, ...] = ()
     default_destination_rule_export_to: tuple[ExportScope, ...] = ()
     discovery_selectors: tuple[LabelSelector, ...] = ()
+    policy_check_fail_open: Bool = False
     proxy_listen_port: Port = 15001
     proxy_inbound_listen_port: Port = 15006
     ca: Ignored = None
-    ca_certificates: Ignored = None
     certificates: Ignored = None
     config_sources: Ignored = None
-    default_providers: Ignored = None
     disable_envoy_listener_log: Ignored = None
     enable_envoy_access_log_service: Ignored = None
-    enable_prometheus_merge: Ignored = None
-    enable_tracing: Ignored = None
+    enable_prometheus_merge: Bool = True
+    enable_tracing: Bool = True
     hbone_idle_timeout: Ignored = None
     inbound_cluster_stat_name: Ignored = None
     ingress_class: Ignored = None
@@ -194,3 +208,7 @@ class MeshConfig(OpenStruct):
     service_settings: Ignored = None
     tls_defaults: Ignored = None
     verify_certificate_at_client: Ignored = None
+
+    def problems(self) -> Iterator[Problem]:
+        if self.access_log_encoding is AccessLogEncoding.JSON and not is_json_object(self.access_log_format or "{}"):
+            yield Problem("must be a JSON object: accessLogEncoding is JSON", "accessLogFormat")

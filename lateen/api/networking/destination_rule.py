@@ -125,6 +125,11 @@ class LocalityLoadBalancing(Checked):
     failover_priority: tuple[NonEmpty, ...] = ()
     enabled: Bool | None = None
 
+    @property
+    def client_labels(self) -> frozenset[str]:
+        """The labels of clients that it looks at."""
+        return frozenset(written.partition("=")[0] for written in self.failover_priority)
+
     def problems(self) -> Iterator[Problem]:
         yield from at_most_one(self, "distribute", "failover")
         yield from at_most_one(self, "distribute", "failover_priority")
@@ -293,6 +298,12 @@ class TrafficPolicy(Checked):
     proxy_protocol: ProxyProtocol | None = None
     retry_budget: RetryBudget | None = None
 
+    @property
+    def load_balancers(self) -> Iterator[LoadBalancer]:
+        """The load balancers of the policy and of its ports."""
+        levels: tuple[TrafficPolicy | PortTrafficPolicy, ...] = (self, *self.port_level_settings)
+        return (level.load_balancer for level in levels if level.load_balancer is not None)
+
     def problems(self) -> Iterator[Problem]:
         yield from at_most_one(self, "tunnel", "proxy_protocol")
         numbers = [setting.port.number for setting in self.port_level_settings]
@@ -322,11 +333,29 @@ class DestinationRule(Checked):
     export_to: tuple[ExportScope, ...] = ()
     workload_selector: TypedSelector | None = None
 
+    @property
+    def client_labels(self) -> frozenset[str]:
+        """The labels of clients that it looks at: it selects them, or prefers endpoints that are like them."""
+        selected = self.workload_selector.match_labels.keys() if self.workload_selector else ()
+        return frozenset(selected).union(*(preferred_labels(policy) for policy in self._policies))
+
+    @property
+    def _policies(self) -> Iterator[TrafficPolicy | None]:
+        yield self.traffic_policy
+        yield from (subset.traffic_policy for subset in self.subsets)
+
     def problems(self) -> Iterator[Problem]:
         names = [subset.name for subset in self.subsets]
         for position, name in enumerate(names):
             if name in names[:position]:
                 yield Problem(f"must be unique: subset {name} is already defined", f"subsets[{position}].name")
+
+
+def preferred_labels(policy: TrafficPolicy | None) -> frozenset[str]:
+    """List the labels of clients by which a policy prefers some endpoints to others."""
+    balancers = policy.load_balancers if policy else ()
+    settings = (each.locality_lb_setting for each in balancers)
+    return frozenset(label for setting in settings if setting for label in setting.client_labels)
 
 
 def _is_prime(number: int) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lateen.api.fields import (
     EMPTY_MAP,
@@ -17,7 +17,6 @@ from lateen.api.fields import (
     Duration,
     ExportScope,
     HeaderName,
-    Host,
     Labels,
     NonEmpty,
     Percentage,
@@ -25,6 +24,8 @@ from lateen.api.fields import (
     PositiveDuration,
     Regex,
     WildcardHost,
+    check_host,
+    check_wildcard_host,
 )
 from lateen.api.networking.selectors import PortSelector
 from lateen.api.structs import Checked, Problem, Struct, at_most_one, exactly_one
@@ -67,12 +68,19 @@ class StringMatch(Checked):
 StringMatches = Annotated[Mapping[str, StringMatch], FROZEN]
 
 
+def _check_destination(host: str) -> str:
+    return check_wildcard_host(host) if host.startswith("*.") else check_host(host)
+
+
+DestinationHost = Annotated[str, AfterValidator(_check_destination)]
+
+
 class Destination(Struct):
     """A service, optionally one of its subsets and one of its ports; the port may be left out when the service has
-    only one.
+    only one. A host like `*.example.com` is a ServiceEntry of many hosts: each request goes to its own.
     """
 
-    host: Host
+    host: DestinationHost
     subset: str = ""
     port: PortSelector | None = None
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2, grpc_service_pb2, http_uri_pb2
-from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
 from envoy.type.matcher.v3 import string_pb2
 
 from lateen.envoy import rbac
@@ -30,6 +29,9 @@ def route_config(route: Route) -> None:
 
 def ext_authz(plan: Authorizer) -> Any:
     """Say how an authorizer is asked, and what its silence means."""
+    # Loaded where one is used: the messages take memory.
+    from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
+
     message = ext_authz_pb2.ExtAuthz(
         transport_api_version="V3",
         stat_prefix=plan.name.replace(".", "_"),

@@ -15,7 +15,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.type.matcher.v3 import path_pb2, string_pb2
 
 from lateen.api.security.oidc_login import SameSite
-from lateen.envoy import rbac
+from lateen.envoy import access_texts
 from lateen.envoy.clusters import ads_config_source
 from lateen.envoy.matching import regex
 from lateen.envoy.side import Side
@@ -105,7 +105,7 @@ def _cookies(plan: Login) -> Any:
 def _passed_by(plan: Login) -> Iterator[Any]:
     """Yield what needs no login: other hosts, other paths than the ones that do, and the excluded ones."""
     if plan.hosts:
-        yield _header(":authority", map(rbac.host_expression, plan.hosts), inverted=True)
+        yield _header(":authority", map(access_texts.host_expression, plan.hosts), inverted=True)
     if plan.paths:
         own = (re.escape(path) for path in (plan.redirect_path, plan.logout_path))
         yield _header(":path", map(_with_query, (*own, *map(_path_expression, plan.paths))), inverted=True)
@@ -129,7 +129,7 @@ def _path_expression(pattern: Pattern) -> str:
     text = re.escape(pattern.value)
     match pattern.comparison:
         case Comparison.TEMPLATE:
-            return rbac.template_expression(pattern.value, "[^?]", "[^/?]")
+            return access_texts.template_expression(pattern.value, "[^?]", "[^/?]")
         case Comparison.PREFIX:
             return f"{text}[^?]*"
         case Comparison.SUFFIX:

@@ -6,15 +6,25 @@ from typing import Any, Final, Protocol
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from lateen.envoy.http_filters import (
+    api_key_auth,
     authorization,
     authorization_gates,
     cors,
+    dynamic_forward_proxy,
     ext_authz,
+    ext_proc,
     fault,
+    header_mutation,
     jwt_authn,
+    local_ratelimit,
     login_cookies,
+    mixer_check,
+    mixer_denials,
+    mixer_gate,
     oauth2,
+    ratelimit,
     router,
+    stateful_session,
 )
 from lateen.envoy.side import Side
 from lateen.envoy.values import typed
@@ -45,11 +55,22 @@ ORDER: Final[tuple[HttpFilter, ...]] = (
     authorization_gates,
     ext_authz,
     authorization,
+    mixer_denials,
+    mixer_gate,
+    mixer_check,
+    api_key_auth,
+    local_ratelimit,
+    ratelimit,
+    ext_proc,
+    header_mutation,
     fault,
     cors,
+    stateful_session,
+    dynamic_forward_proxy,
     router,
 )
-"""Who calls is known before anything is decided by it: logins, tokens, then external authorizers, then rules.
+"""Who calls is known before anything is decided by it: logins, tokens, then external authorizers, then rules,
+then keys. Only what has passed all of them is counted, shown to processors and changed.
 
 A fault stands for the whole of what is behind it. The router ends every chain.
 """

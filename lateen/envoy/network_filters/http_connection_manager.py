@@ -5,13 +5,15 @@ from typing import Any, Final
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from lateen.envoy import audit_logs, routes
-from lateen.envoy.access_logs import access_logs
+from lateen.envoy import audit_logs, local_replies, routes, stats_logs, tracing
+from lateen.envoy.access_logs import request_logs
 from lateen.envoy.clusters import ads_config_source
 from lateen.envoy.http_filters import order
 from lateen.envoy.side import Side
+from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.values import NONE_AT_ALL, duration, typed
-from lateen.plan.types import BASE_PATHS, NO_GUARD, AccessLog, Guard, HttpChain, PathReading
+from lateen.plan.telemetry_types import Reports
+from lateen.plan.types import BASE_PATHS, NO_GUARD, Guard, HttpChain, PathReading
 
 NAME: Final = "envoy.filters.network.http_connection_manager"
 SERVER_NAME: Final = "istio-envoy"
@@ -21,24 +23,31 @@ _CERTIFICATE_DETAILS: Final = hcm_pb2.HttpConnectionManager.SetCurrentClientCert
 
 def http_connection_manager(
     plan: HttpChain,
-    side: Side,
+    vantage: Vantage,
     stat_prefix: str,
-    access_log: AccessLog,
+    reports: Reports,
     operation: str = "",
     *,
     guard: Guard = NO_GUARD,
     paths: PathReading = BASE_PATHS,
+    trusted_proxies: int = 0,
 ) -> Any:
     """Say how the requests of a chain are read, guarded and routed.
 
     `operation` names in traces what the requests of an inline table are for.
     """
-    message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=access_logs(access_log))
+    side = vantage.side
+    message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=request_logs(reports))
+    message.access_log.extend(stats_logs.request_metrics(reports.metrics, vantage))
     message.access_log.extend(audit_logs.http_records(guard, side))
     _read_requests(message, paths)
     _trust_client(message, side)
+    message.xff_num_trusted_hops = trusted_proxies
+    tracing.write_tracing(message, reports.tracing)
     _look_up(message, plan, operation)
     message.http_filters.extend(order.http_filters(side, guard))
+    if (replies := local_replies.local_reply_config(guard)) is not None:
+        message.local_reply_config.CopyFrom(replies)
     return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
 
 

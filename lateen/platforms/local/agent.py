@@ -17,10 +17,12 @@ from typing import Final, Protocol
 from lateen.api.config_set import ConfigSet
 from lateen.api.core.config_map import ConfigMap
 from lateen.api.core.secret import Secret
+from lateen.api.mesh.settings import mesh_config
 from lateen.errors import Unavailable
+from lateen.model.proxy_settings import ProxySettings, proxy_settings
 from lateen.model.snapshot import Snapshot
 from lateen.model.workload import Workload, WorkloadKey
-from lateen.platforms.local import pods, remembered, report, rollouts
+from lateen.platforms.local import pods, remembered, report, rollouts, scraping
 from lateen.platforms.local.care import Machine
 from lateen.platforms.local.container_life import Processes
 from lateen.platforms.local.containers import Ground
@@ -34,11 +36,18 @@ from lateen.platforms.local.pod_life import PodLife, PodMemory
 from lateen.platforms.local.pods import Owner, PodDesign
 from lateen.platforms.local.probes import PROBE_SOURCE, Prober
 from lateen.platforms.local.protocol import Event, MeshState, ProcessState, Refused, SandboxState
-from lateen.platforms.local.publishing import HOST_ADDRESS, HostPorts, Publisher, wanted_publications
+from lateen.platforms.local.publishing import (
+    HOST_ADDRESS,
+    HostPorts,
+    Publisher,
+    metrics_publication,
+    wanted_publications,
+)
 from lateen.platforms.local.remembered import Remembered, RememberedPod
 from lateen.platforms.local.report import Notice, PublishedRow, WorkloadRow
 from lateen.platforms.local.rollouts import NAME_LETTERS, Existing
 from lateen.platforms.local.volumes import contents_of
+from lateen.telemetry.targets import ScrapeTarget
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +75,10 @@ class Supervisor(Processes, Publisher, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """What an agent must be told; `directory` is the mesh's run directory."""
+    """What an agent must be told; `directory` is the mesh's run directory.
+
+    `metrics_port` is where the mesh's metrics are read, 0 where nobody offers them.
+    """
 
     directory: Path
     bootstrap: Bootstrap
@@ -75,6 +87,7 @@ class AgentSettings:
     ground: Ground = field(default_factory=Ground)
     host_address: str = HOST_ADDRESS
     probe_source: str = PROBE_SOURCE
+    metrics_port: int = 0
 
 
 class Agent:
@@ -109,6 +122,7 @@ class Agent:
             directory=settings.directory,
             sources=self._sources,
             contents=lambda namespace: contents_of(self._mesh.config, namespace),
+            settings=self._proxy_settings,
             identities=settings.identities,
         )
         self._lives: dict[WorkloadKey, PodLife] = {}
@@ -121,6 +135,7 @@ class Agent:
         self._last_address = ""
         self._host_ports = HostPorts(supervisor, {}, settings.host_address)
         self._host_address = settings.host_address
+        self._metrics = (metrics_publication(settings.metrics_port),) if settings.metrics_port else ()
         self._work = asyncio.Event()
         self._stopping = False
 
@@ -149,6 +164,11 @@ class Agent:
     def find(self, reference: str, namespace: str = "") -> tuple[WorkloadRow, ...]:
         """List the pods that a reference such as `deploy/sleep` means; see `report.find`."""
         return report.find(self.workload_rows(), reference, namespace)
+
+    def scrape_targets(self) -> tuple[ScrapeTarget, ...]:
+        """List where the metrics of the pods are, ordered by namespace and name."""
+        merges = mesh_config(self._mesh.config).enable_prometheus_merge
+        return tuple(scraping.scrape_target(self._lives[key], merges) for key in sorted(self._lives))
 
     def notices(self) -> tuple[Notice, ...]:
         """List what is in the config and has no effect here."""
@@ -352,7 +372,7 @@ class Agent:
         return self._mesh.report_workloads(news) if news else 0
 
     async def _publish(self) -> None:
-        wanted = wanted_publications(self._mesh.config, self._reported.values())
+        wanted = (*wanted_publications(self._mesh.config, self._reported.values()), *self._metrics)
         before = set(self._host_ports.given.items())
         if not await self._host_ports.publish(wanted):
             return
@@ -373,6 +393,12 @@ class Agent:
             self._file,
             Remembered(pods=known, last_address=self._last_address, host_ports=self._host_ports.given),
         )
+
+    def _proxy_settings(self, design: PodDesign) -> ProxySettings:
+        """Say how the proxy of a pod is started."""
+        config = self._mesh.config
+        about = (design.namespace, design.labels, design.annotations)
+        return proxy_settings(config, mesh_config(config), *about)
 
     def _sources(self, namespace: str) -> Sources:
         """Give the ConfigMaps and Secrets of a namespace as containers read them."""

@@ -18,6 +18,7 @@ from lateen import names
 from lateen.auth.certificate import Issued
 from lateen.auth.plugged_in import CERTIFICATE_FILE, CHAIN_FILE, KEY_FILE, ROOT_FILE, AuthorityFiles
 from lateen.auth.ports import StoredAuthority, StoredRotation
+from lateen.auth.tokens import TokenClaims
 from lateen.errors import ConfigRejected, Unavailable
 
 _VERSION: Final = 1
@@ -30,6 +31,7 @@ class CaFiles:
         self._authority = directory / "authority.json"
         self._issued = directory / "issued.jsonl"
         self._spent = directory / "spent-tokens.jsonl"
+        self._minted = directory / "minted-tokens.jsonl"
         try:
             directory.mkdir(mode=0o700, exist_ok=True)
             directory.chmod(0o700)
@@ -76,6 +78,19 @@ class CaFiles:
     def replace_spent(self, spent: Iterable[tuple[str, datetime]]) -> None:
         """Keep these and nothing else."""
         _replace(self._spent, "".join(_line({"id": each, "until": until.timestamp()}) for each, until in spent))
+
+    def add_minted(self, claims: TokenClaims, now: datetime) -> None:
+        """Keep what one more token says; nobody reads it back but people."""
+        told = {
+            "id": claims.token_id,
+            "minted": now.timestamp(),
+            "until": claims.expires.timestamp(),
+            "identity": str(claims.identity),
+            "workload": claims.workload,
+            "app": claims.app,
+            "version": claims.version,
+        }
+        _append(self._minted, _line(told), is_awaited=True)
 
 
 def read_authority_files(directory: Path) -> AuthorityFiles:

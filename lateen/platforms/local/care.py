@@ -16,6 +16,7 @@ from typing import Final
 from lateen.api.core.container import Container, ContainerRestart
 from lateen.api.core.probe import LifecycleHook
 from lateen.model.proxy import Role
+from lateen.model.proxy_settings import ProxySettings
 from lateen.model.workload import Locality
 from lateen.platforms.local import namespaces, pods, probes
 from lateen.platforms.local.container_life import ContainerCare, Examination, Processes
@@ -30,13 +31,16 @@ from lateen.platforms.local.envoy_process import (
 )
 from lateen.platforms.local.health import Health, ProbeKind, Thresholds, begin
 from lateen.platforms.local.identities import Identities
+from lateen.platforms.local.mixer_files import ADMIN_SOCKET, MIXER_SOCKET
 from lateen.platforms.local.pods import PodDesign
 from lateen.platforms.local.protocol import Mount, ProcessSpec
+from lateen.platforms.local.proxy_environment import proxy_environment
 from lateen.platforms.local.report import ContainerKind
 from lateen.platforms.local.volume_folders import PodVolumes
 from lateen.platforms.local.volumes import Contents
 
 PROXY_GRACE_SECONDS: Final = 2.0
+METRICS_SOCKET: Final = "metrics.sock"
 _PROXY_START: Final = Thresholds(period=0.5, timeout=1.0, once=True)
 
 
@@ -55,6 +59,7 @@ class Machine:
     directory: Path
     sources: Callable[[str], Sources]
     contents: Callable[[str], Contents]
+    settings: Callable[[PodDesign], ProxySettings] = lambda design: ProxySettings()
     identities: Identities | None = None
 
 
@@ -74,6 +79,11 @@ class PodCare:
         self._programs = (home, str(Path(machine.envoy.binary).parent), sys.prefix)
         self._ports = pods.named_ports(design)
         self._bootstrap_file = self.directory / "bootstrap.json"
+
+    @property
+    def settings(self) -> ProxySettings:
+        """What the pod's proxy is started with, if it is started now."""
+        return self._machine.settings(self._design)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -100,11 +110,12 @@ class PodCare:
 
     def proxy(self) -> ContainerCare:
         """Say how the proxy is cared for."""
+        settings = self.settings
         spec = ProcessSpec(
             sandbox=self._design.sandbox,
             name=PROCESS_NAME,
-            argv=self._machine.envoy.argv(self._bootstrap_file),
-            env=self._machine.envoy.environment,
+            argv=self._machine.envoy.argv(self._bootstrap_file, settings),
+            env={**self._machine.envoy.environment, **settings.environment, **proxy_environment(self._design)},
             cwd=str(self.directory),
             role="proxy",
         )
@@ -147,6 +158,10 @@ class PodCare:
             xds_socket=str(self._machine.directory / "xds.sock"),
             sds_socket=str(self._sds_socket),
             admin_socket=str(self.admin_socket),
+            mixer_socket=str(self._machine.directory / MIXER_SOCKET),
+            traces_socket=str(self._machine.directory / ADMIN_SOCKET),
+            metrics_socket=str(self._machine.directory / METRICS_SOCKET),
+            statistics=self.settings.statistics,
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))

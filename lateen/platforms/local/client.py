@@ -80,6 +80,10 @@ class SupervisorClient:
         """Has the node's resolver answer these names, and no others, by itself."""
         await self._ask("set_names", names, Nothing)
 
+    async def set_companions(self, companions: Sequence[protocol.Companion]) -> None:
+        """Keeps these processes running beside the control plane, and no others."""
+        await self._ask("set_companions", protocol.Companions(companions=tuple(companions)), Nothing, 5.0)
+
     async def progress(self, text: str) -> None:
         """Shows one line to whoever watches the mesh come up."""
         await self._ask("progress", protocol.Progress(text=text), Nothing)

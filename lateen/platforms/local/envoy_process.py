@@ -1,6 +1,7 @@
 """One workload's Envoy: how it is started, and what is asked of it over its admin socket."""
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,11 @@ from typing import Final
 import aiohttp
 
 from lateen.model.proxy import Role
+from lateen.model.proxy_settings import ProxySettings
+from lateen.model.statistics import USUAL, Statistics
 from lateen.model.workload import Locality, WorkloadKey
 
 PROCESS_NAME: Final = "istio-proxy"
-# How long Envoy goes on with old connections after it was asked to drain, and how long we wait for requests to end.
-DRAIN_SECONDS: Final = 5
 LOG_FLUSH_MILLISECONDS: Final = 500
 # What a sidecar passes on to its application, and what a gateway passes on to the mesh.
 _REQUESTS: Final = {
@@ -39,6 +40,10 @@ class BootstrapRequest:
     xds_socket: str
     sds_socket: str
     admin_socket: str
+    mixer_socket: str
+    traces_socket: str
+    metrics_socket: str
+    statistics: Statistics = USUAL
 
 
 Bootstrap = Callable[[BootstrapRequest], Mapping[str, object]]
@@ -49,17 +54,16 @@ class EnvoyProgram:
     """The Envoy that runs beside every workload: its binary, and the settings that are the same for all."""
 
     binary: str
-    concurrency: int = 1
-    log_level: str = "warning"
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def argv(self, bootstrap: Path) -> tuple[str, ...]:
-        """Give the command line for a bootstrap file."""
+    def argv(self, bootstrap: Path, settings: ProxySettings) -> tuple[str, ...]:
+        """Give the command line for a bootstrap file and a workload's settings."""
         return (
             *(self.binary, "--config-path", str(bootstrap)),
-            *("--concurrency", str(self.concurrency), "--disable-hot-restart", "--log-level", self.log_level),
+            *("--concurrency", str(settings.concurrency or os.cpu_count() or 1), "--disable-hot-restart"),
+            *("--log-level", settings.log_level),
             *("--file-flush-interval-msec", str(LOG_FLUSH_MILLISECONDS)),
-            *("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
+            *("--drain-time-s", str(max(1, round(settings.drain.total_seconds()))), "--drain-strategy", "immediate"),
         )
 
 

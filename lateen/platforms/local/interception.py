@@ -71,6 +71,8 @@ def _outbound(settings: Interception, nameserver: str) -> Iterable[str]:
         yield f"ip daddr != {links.NODE} udp dport 53 redirect to :{DNS_PORT}"
         yield f"ip daddr {nameserver} tcp dport 53 dnat to {links.NODE}:53"
     yield "oifname lo accept"
+    # the own sidecar has these ports too, and would answer for the other one
+    yield f"ip daddr {links.MESH} tcp dport {_set(PROXY_SERVICE_PORTS)} accept"
     yield from _for_ports(settings.exclude_outbound_ports, "accept")
     yield from _for_ports(settings.include_outbound_ports, f"redirect to :{OUTBOUND_PORT}")
     if settings.include_outbound_ip_ranges is None:

@@ -20,6 +20,7 @@ from lateen.platforms.local import (
     protocol,
     resolver,
 )
+from lateen.platforms.local.companions import Companions
 from lateen.platforms.local.control_socket import ControlSocket, Requests
 from lateen.platforms.local.edge import Edge
 from lateen.platforms.local.kept_alive import KeptAlive
@@ -101,6 +102,8 @@ class Mesh:
         self._mesh = await self._make_mesh_namespace()
         self._edge = Edge(self._mesh, self._envoy, self._nursery, self._hurry)
         ending.push_async_callback(self._edge.stop, _LAST_GRACE_SECONDS)
+        self._companions = Companions(self._mesh, self._nursery, self._hurry)
+        ending.push_async_callback(self._companions.close, _LAST_GRACE_SECONDS)
         ending.push_async_callback(self._control_plane.stop, _LAST_GRACE_SECONDS, self._hurry)
         self._sandboxes = Sandboxes(self._mesh, self._nursery, self._ledger, self._hurry, self._process_ended)
         ending.push_async_callback(self._end_workloads)
@@ -185,6 +188,7 @@ class Mesh:
             "set_published_ports": (PublishedPorts, self._publish),
             "set_service_routes": (ServiceRoutes, self._route_services),
             "set_names": (MeshNames, self._name),
+            "set_companions": (protocol.Companions, self._accompany),
             "progress": (Progress, self._progress),
             "shutdown": (Shutdown, self._shutdown),
         }
@@ -210,6 +214,7 @@ class Mesh:
             control_plane_restarts=self._control_plane.restarts,
             sandboxes=self._sandboxes.states(),
             published_ports=self._edge.open_ports,
+            companions=self._companions.states(),
         )
 
     async def _publish(self, wanted: PublishedPorts) -> PortOutcomes:
@@ -224,6 +229,10 @@ class Mesh:
             self._names.replace(wanted.domain, wanted.addresses, wanted.aliases)
         except ValueError as error:
             raise Refused("bad_request", f"a name has a wrong address: {error}") from None
+        return Nothing()
+
+    async def _accompany(self, wanted: protocol.Companions) -> Nothing:
+        await self._companions.replace(wanted.companions)
         return Nothing()
 
     async def _progress(self, progress: Progress) -> Nothing:

@@ -28,7 +28,7 @@ class OwnerFiles:
 
     def take(self, credentials: "Credentials") -> None:
         """Write these; the roots first, because the control plane may already show what only they vouch for."""
-        _replace(self._directory / ROOTS_FILE, credentials.bundle.pem.encode())
+        _replace(self._directory / ROOTS_FILE, credentials.bundle.own_pem.encode())
         _replace(self._directory / IDENTITY_FILE, credentials.key_pem + credentials.chain_pem.encode())
 
 

@@ -17,7 +17,6 @@ from lateen.model.workload import Workload
 from lateen.platforms.local import links, pods
 from lateen.platforms.local.care import PROXY_GRACE_SECONDS, Machine, PodCare
 from lateen.platforms.local.container_life import ContainerCare, ContainerLife, ContainerMemory
-from lateen.platforms.local.envoy_process import DRAIN_SECONDS
 from lateen.platforms.local.injection import Injection
 from lateen.platforms.local.pod_status import pod_status
 from lateen.platforms.local.pods import PodDesign
@@ -254,7 +253,7 @@ class PodLife:
         if role is None or self._proxy is None or not self._proxy.ready or not await self._care.admin.drain(role):
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(self._care.settings.termination_drain.total_seconds()):
                 await asyncio.sleep(_LAST_REQUEST_SECONDS)
                 await self._care.admin.idle(role)
 

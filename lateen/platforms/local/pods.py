@@ -7,7 +7,7 @@ that is needed to run it, also after its owner has changed or is gone.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final
 
@@ -23,6 +23,8 @@ from lateen.api.core.volume import ClaimVolume, Volume
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
 from lateen.auth.attestation import Attested
+from lateen.model import proxy_settings
+from lateen.model.peer_names import peer_name
 from lateen.model.workload import Locality, Workload, WorkloadKey
 from lateen.names import Identity
 from lateen.platforms.local import links
@@ -178,7 +180,11 @@ def design_pod(owner: Owner, name: str, address: str) -> PodDesign:
 def injection_of(design: PodDesign, config: ConfigSet) -> Injection:
     """Decide how a pod takes part in the mesh."""
     home = next((item for item in config.of(Namespace) if item.name == design.namespace), None)
-    return choose_injection(design.labels, design.annotations, home.metadata.labels if home else {})
+    chosen = choose_injection(design.labels, design.annotations, home.metadata.labels if home else {})
+    if design.annotations.get(proxy_settings.ANNOTATION) and proxy_settings.annotated(design.annotations) is None:
+        problem = f"annotation {proxy_settings.ANNOTATION}: must be like defaultConfig of MeshConfig"
+        return replace(chosen, problems=(*chosen.problems, problem))
+    return chosen
 
 
 def workload(design: PodDesign, *, ready: bool, proxied: bool) -> Workload:
@@ -195,13 +201,28 @@ def workload(design: PodDesign, *, ready: bool, proxied: bool) -> Workload:
         locality=Locality.parse(design.labels.get(LOCALITY_LABEL, "").replace(".", "/")),
         hostname=design.hostname if design.spec.hostname or design.service_name else "",
         subdomain=design.subdomain,
+        tracing=_tracing(design.annotations),
     )
+
+
+def _tracing(annotations: Mapping[str, str]) -> str:
+    """Return what a pod says of its own proxy's traces, as JSON; empty where it says nothing."""
+    own = proxy_settings.annotated(annotations)
+    return own.tracing.model_dump_json(by_alias=True, exclude_unset=True) if own and own.tracing else ""
 
 
 def attested(design: PodDesign, trust_domain: str) -> Attested:
     """Say who a pod is, as the agent knows that made it. Raises `ProtocolError` for names that no certificate has."""
-    app, version = app_and_version(design.labels)
-    return Attested(Identity(trust_domain, design.namespace, design.spec.account), design.name, app, version)
+    known = peer_name(design.owner_name, design.labels)
+    return Attested(
+        Identity(trust_domain, design.namespace, design.spec.account),
+        design.name,
+        known.app,
+        known.version,
+        owner=known.workload,
+        service=known.service,
+        revision=known.revision,
+    )
 
 
 def app_and_version(labels: Mapping[str, str]) -> tuple[str, str]:

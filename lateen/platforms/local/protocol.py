@@ -166,11 +166,15 @@ class SandboxState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedPort:
-    """A port of the host from which connections go to `targets` (`ip:port` in the mesh), taken in turn."""
+    """A port of the host from which connections go to `targets` (`ip:port` in the mesh), taken in turn.
+
+    With `tells_client`, each begins with the client's address, in the form of the PROXY protocol.
+    """
 
     host_port: int
     targets: tuple[str, ...]
     host_address: str = "127.0.0.1"
+    tells_client: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +195,33 @@ class PortOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """A process of the mesh itself, beside the control plane in the mesh's namespace, started again when it ends.
+
+    Its output goes to `NAME.log` in the run directory.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """All companions that there should be; what is not named is ended. Body of `set_companions`."""
+
+    companions: tuple[Companion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionState:
+    """A companion: its process of this moment (None between two lives), and how often it was started again."""
+
+    name: str
+    pid: int | None
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshState:
     """Everything that the supervisor holds, as answered to `list`: enough for a new control plane to take over."""
 
@@ -202,6 +233,7 @@ class MeshState:
     control_plane_restarts: int
     sandboxes: tuple[SandboxState, ...] = ()
     published_ports: tuple[PublishedPort, ...] = ()
+    companions: tuple[CompanionState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,18 @@ port that somebody else has makes way to the next free one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.core.service import Service, ServicePort, ServiceType, TransportProtocol
+from lateen.api.mesh.settings import mesh_config
+from lateen.api.networking.gateway import Gateway
 from lateen.api.objects import ConfigObject
 from lateen.model.protocol import Protocol as WireProtocol
 from lateen.model.protocol import choose_protocol
 from lateen.model.workload import Workload
+from lateen.names import CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE
 from lateen.platforms.local.protocol import PortOutcome, PublishedPort
 from lateen.platforms.local.report import PublishedRow
 
@@ -43,11 +46,24 @@ class Publication:
     preferred: int
     scheme: str
     targets: tuple[str, ...] = ()
+    tells_client: bool = False
 
     @property
     def key(self) -> str:
         """The name under which its host port is remembered."""
         return f"{self.namespace}/{self.service}:{self.port}"
+
+
+def metrics_publication(port: int) -> Publication:
+    """Say the port at which the mesh's metrics are read, on the same number of the host if that is free."""
+    return Publication(
+        namespace=CONTROL_PLANE_NAMESPACE,
+        service=CONTROL_PLANE_ACCOUNT,
+        port=port,
+        preferred=port,
+        scheme="http",
+        targets=(f"127.0.0.1:{port}",),
+    )
 
 
 def wanted_publications(config: ConfigSet, workloads: Iterable[Workload]) -> tuple[Publication, ...]:
@@ -102,7 +118,12 @@ class HostPorts:
 
     async def _ask(self, wanted: tuple[Publication, ...]) -> list[tuple[Publication, str, str]]:
         ports = tuple(
-            PublishedPort(host_port=self._given[each.key], targets=each.targets, host_address=self._host_address)
+            PublishedPort(
+                host_port=self._given[each.key],
+                targets=each.targets,
+                host_address=self._host_address,
+                tells_client=each.tells_client,
+            )
             for each in wanted
         )
         outcomes = await self._publisher.set_published_ports(ports)
@@ -131,11 +152,23 @@ class HostPorts:
 
 
 def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterator[Publication]:
+    told = _gateways_that_are_told(config, workloads)
     for service in config.of(Service):
         if service.spec.type in _PUBLISHED_TYPES:
             for port in service.spec.ports:
                 if port.protocol is TransportProtocol.TCP and port.port != STATUS_PORT:
-                    yield _publication(service, port, workloads)
+                    found = _publication(service, port, workloads)
+                    addresses = {target.rpartition(":")[0] for target in found.targets}
+                    yield replace(found, tells_client=bool(addresses) and addresses <= told)
+
+
+def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[str]:
+    """List the addresses of gateways that are to learn who their clients are, as the mesh's settings say."""
+    topology = mesh_config(config).default_config.gateway_topology
+    if topology is None or topology.proxy_protocol is None:
+        return frozenset()
+    selectors = [item.spec.selector.items() for item in config.of(Gateway) if item.spec.selector]
+    return frozenset(one.address for one in workloads if any(each <= one.labels.items() for each in selectors))
 
 
 def _publication(service: ConfigObject[Service], port: ServicePort, workloads: tuple[Workload, ...]) -> Publication:

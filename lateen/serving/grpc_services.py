@@ -1,0 +1,56 @@
+"""gRPC services as values: names, and functions from bytes to bytes. `mixer_door` serves them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from lateen.api.fields import EMPTY_MAP
+
+Unary = Callable[[bytes], bytes | Awaitable[bytes]]
+"""Answers one message. An answer that is there at once costs no task."""
+
+ClientStream = Callable[[AsyncIterator[bytes]], Awaitable[bytes]]
+"""Reads all messages of a stream, then answers once."""
+
+MOST_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+
+
+class GrpcStatus(IntEnum):
+    """How a call ended, as gRPC counts."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class GrpcRefusal(Exception):
+    """Ends a call with a status and a message for the caller."""
+
+    def __init__(self, status: GrpcStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcService:
+    """One service: its full name, and its methods by how they are called."""
+
+    name: str
+    unary: Mapping[str, Unary] = EMPTY_MAP
+    streams: Mapping[str, ClientStream] = EMPTY_MAP
