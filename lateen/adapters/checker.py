@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from lateen.adapters.handlers import Handlers
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer import check, generators
 from lateen.mixer.called_api import ApiBag, called_service

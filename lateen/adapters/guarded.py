@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
 from lateen.adapters.prometheus import Prometheus
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import LateenError
 from lateen.mixer.ports import CheckResult, Handler, MadeInstance, QuotaRequest, QuotaResult
 from lateen.mixer.status import OK, Status

@@ -10,7 +10,7 @@ from typing import Final
 from lateen.adapters.listed import IsListed, entries_of, is_listed
 from lateen.adapters.surroundings import Surroundings
 from lateen.api.mixer.checks import ListCheckerParams
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import LateenError, ProtocolError, Unavailable
 from lateen.mixer.ports import CheckResult, MadeInstance
 from lateen.mixer.status import OK, Status

@@ -13,7 +13,7 @@ import aiohttp
 from lateen.adapters.addresses import MeshResolver
 from lateen.adapters.surroundings import Surroundings
 from lateen.api.mixer.checks import OpaParams
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import ConfigRejected, Unavailable
 from lateen.mixer.ports import CheckResult, Field, MadeInstance
 from lateen.mixer.status import OK, Status

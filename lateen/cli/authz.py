@@ -72,7 +72,7 @@ def check(
         "path": path,
         "host": host,
         "headers": _headers(headers),
-        "claims": _claims(jwt_claims),
+        "claims": options.claims(jwt_claims),
         "source_ip": source_ip,
     }
     told = _asked_files(filenames, question) if filenames else _asked_mesh(mesh, question)
@@ -164,18 +164,6 @@ def _headers(written: Iterable[str]) -> dict[str, list[str]]:
         if not colon or not name.strip():
             raise BadInput(f"--header is '{each}'; write NAME:VALUE, such as end-user:jason")
         found.setdefault(name.strip().lower(), []).append(value.strip())
-    return found
-
-
-def _claims(written: str | None) -> object:
-    if written is None:
-        return None
-    try:
-        found = json.loads(written)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise BadInput("""--jwt-claims must be a JSON object, such as '{"iss": "https://example.com", "sub": "a"}'""")
     return found
 
 

@@ -1,6 +1,5 @@
 """`lateen explain`: what becomes of a request, and which line of which file decides it."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -72,7 +71,7 @@ def command(
         "server_name": server_name,
         "address": address,
         "source_ip": source_ip,
-        "claims": _claims(jwt_claims),
+        "claims": options.claims(jwt_claims),
     }
     told = _asked_files(filenames, question) if filenames else _asked_mesh(mesh, question)
     if form == "json":
@@ -103,16 +102,4 @@ def _headers(written: Iterable[str]) -> dict[str, str]:
             raise BadInput(f"--header is '{each}'; {_PAIR}")
         known = found.get(name.strip().lower())
         found[name.strip().lower()] = value.strip() if known is None else f"{known},{value.strip()}"
-    return found
-
-
-def _claims(written: str | None) -> object:
-    if written is None:
-        return None
-    try:
-        found = json.loads(written)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise BadInput("""--jwt-claims must be a JSON object, such as '{"iss": "https://example.com", "sub": "a"}'""")
     return found

@@ -1,11 +1,13 @@
 """Options and arguments that several commands share, with what completes them."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from lateen.cli.failures import BadInput
 from lateen.errors import LateenError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -113,3 +115,16 @@ def files_option(required: bool = False) -> _Decorator:
         type=click.Path(exists=True, allow_dash=True),
         help="A YAML file, a folder of them, or - for standard input; may be repeated.",
     )
+
+
+def claims(written: str | None) -> object:
+    """Read the claims of `--jwt-claims`; None without them. Raises `BadInput` for what is no JSON object."""
+    if written is None:
+        return None
+    try:
+        found = json.loads(written)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadInput("""--jwt-claims must be a JSON object, such as '{"iss": "https://example.com", "sub": "a"}'""")
+    return found

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from lateen.api.mixer.rule import Operation
-from lateen.api.mixer.status import StatusCode
 from lateen.api.mixer.templates import Variety
+from lateen.api.status_codes import StatusCode
 from lateen.mixer.ports import CheckResult, MadeInstance
 from lateen.mixer.ready import CannotMake, ReadyHeader, ReadyRule, ReadyRules
 from lateen.mixer.rule_types import ResolvedHandler

@@ -6,8 +6,8 @@ from typing import Final
 
 from lateen.api.expressions.tree import Constant, ConstantKind
 from lateen.api.mixer.checks import DenierParams, ListCheckerParams, NoopParams
-from lateen.api.mixer.status import StatusCode
 from lateen.api.mixer.templates import Variety
+from lateen.api.status_codes import StatusCode
 from lateen.mixer import anyones, conditions, operands, spoken_values
 from lateen.mixer.attributes import ENTRIES
 from lateen.mixer.compiled import Placement, Where

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 
 HTTP_STATUS: Final = MappingProxyType(
     {

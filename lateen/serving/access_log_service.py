@@ -9,11 +9,12 @@ from typing import Any, Final, Protocol
 from envoy.service.accesslog.v3 import als_pb2
 from google.protobuf.message import DecodeError
 
+from lateen.api.status_codes import StatusCode
 from lateen.mixer.directory import Directory
 from lateen.mixer.values import Attributes
 from lateen.model.service import Service
 from lateen.serving import access_log_entries
-from lateen.serving.grpc_services import GrpcRefusal, GrpcService, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal, GrpcService
 
 SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 METHOD: Final = "StreamAccessLogs"
@@ -46,7 +47,7 @@ def access_log_service(hears: Hears) -> GrpcService:
             try:
                 message = als_pb2.StreamAccessLogsMessage.FromString(data)
             except DecodeError:
-                raise GrpcRefusal(GrpcStatus.INVALID_ARGUMENT, "expected a StreamAccessLogsMessage") from None
+                raise GrpcRefusal(StatusCode.INVALID_ARGUMENT, "expected a StreamAccessLogsMessage") from None
             if message.HasField("identifier"):
                 node, log_name = message.identifier.node.id, message.identifier.log_name
             hears.tell(_calls(message, node, log_name, hears))

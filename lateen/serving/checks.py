@@ -11,11 +11,12 @@ from envoy.service.auth.v3 import external_auth_pb2
 from google.protobuf.message import DecodeError
 
 from lateen.api.mixer.rule import Operation
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer.check import HeaderEdit, Verdict
 from lateen.mixer.directory import Directory
 from lateen.serving.check_requests import CheckBag
-from lateen.serving.grpc_services import GrpcRefusal, GrpcService, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal, GrpcService
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
 METHOD: Final = "Check"
@@ -58,11 +59,11 @@ def check_service(checker: Decides) -> GrpcService:
         try:
             context = external_auth_pb2.CheckRequest.FromString(request).attributes
         except DecodeError:
-            raise GrpcRefusal(GrpcStatus.INVALID_ARGUMENT, "expected a CheckRequest") from None
+            raise GrpcRefusal(StatusCode.INVALID_ARGUMENT, "expected a CheckRequest") from None
         try:
             decided = checker.decide(CheckBag(context, checker.directory))
         except Unavailable as error:
-            raise GrpcRefusal(GrpcStatus.UNAVAILABLE, str(error)) from None
+            raise GrpcRefusal(StatusCode.UNAVAILABLE, str(error)) from None
         return answer_later(decided) if isinstance(decided, Awaitable) else _answer(decided)
 
     return GrpcService(SERVICE, {METHOD: check})

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from lateen.api.fields import EMPTY_MAP
+from lateen.api.status_codes import StatusCode
 
 Unary = Callable[[bytes], bytes | Awaitable[bytes]]
 """Answers one message. An answer that is there at once costs no task."""
@@ -16,32 +16,10 @@ ClientStream = Callable[[AsyncIterator[bytes]], Awaitable[bytes]]
 MOST_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 
 
-class GrpcStatus(IntEnum):
-    """How a call ended, as gRPC counts."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
-
 class GrpcRefusal(Exception):
     """Ends a call with a status and a message for the caller."""
 
-    def __init__(self, status: GrpcStatus, message: str) -> None:
+    def __init__(self, status: StatusCode, message: str) -> None:
         super().__init__(message)
         self.status = status
         self.message = message

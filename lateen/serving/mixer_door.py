@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from lateen.serving.grpc_services import ClientStream, GrpcRefusal, GrpcService, GrpcStatus, Unary
+from lateen.api.status_codes import StatusCode
+from lateen.serving.grpc_services import ClientStream, GrpcRefusal, GrpcService, Unary
 from lateen.serving.http2.connection import Cancelled, Connection, Message
 from lateen.serving.http2.frames import ConnectionFault
 
@@ -139,7 +140,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         if reading.waiting.qsize() >= MOST_WAITING:
             self._cancel(message.stream)
-            self._connection.refuse(message.stream, GrpcStatus.RESOURCE_EXHAUSTED, "messages come faster than are read")
+            self._connection.refuse(message.stream, StatusCode.RESOURCE_EXHAUSTED, "messages come faster than are read")
             return
         reading.waiting.put_nowait(message.body)
         if message.is_last:
@@ -148,7 +149,7 @@ class GrpcConnection(asyncio.Protocol):
     def _begin(self, stream: int, path: str) -> _Reading | None:
         method = self._methods.streams.get(path)
         if method is None:
-            self._connection.refuse(stream, GrpcStatus.UNIMPLEMENTED, f"there is no method {path}")
+            self._connection.refuse(stream, StatusCode.UNIMPLEMENTED, f"there is no method {path}")
             return None
         reading = self._readings[stream] = _Reading()
         self._run(stream, self._answer_later(stream, path, method(reading.messages())))
@@ -160,7 +161,7 @@ class GrpcConnection(asyncio.Protocol):
         if unary is not None and body is not None:
             self._call(stream, unary, body)
         elif unary is not None:
-            self._connection.refuse(stream, GrpcStatus.INTERNAL, "a call without a message")
+            self._connection.refuse(stream, StatusCode.INTERNAL, "a call without a message")
         else:
             reading = self._readings.get(stream) or self._begin(stream, path)
             if reading is not None:
@@ -174,7 +175,7 @@ class GrpcConnection(asyncio.Protocol):
             self._connection.refuse(stream, refusal.status, refusal.message)
         except Exception:
             _log.exception("a call failed")
-            self._connection.refuse(stream, GrpcStatus.INTERNAL, "the server failed at this; see mixer.log")
+            self._connection.refuse(stream, StatusCode.INTERNAL, "the server failed at this; see mixer.log")
         else:
             if isinstance(found, bytes):
                 self._connection.answer(stream, found)
@@ -188,7 +189,7 @@ class GrpcConnection(asyncio.Protocol):
             self._connection.refuse(stream, refusal.status, refusal.message)
         except Exception:
             _log.exception("a call failed %s", path)
-            self._connection.refuse(stream, GrpcStatus.INTERNAL, "the server failed at this; see mixer.log")
+            self._connection.refuse(stream, StatusCode.INTERNAL, "the server failed at this; see mixer.log")
         self._write_soon()
 
     def _run(self, stream: int, work: Coroutine[Any, Any, None]) -> None:

@@ -9,12 +9,13 @@ from contextlib import suppress
 from aiohttp import web
 
 from lateen.api.mesh.extension_providers import RedisStore
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer import rate_limits
 from lateen.mixer.quota import Charge, Counts, CountStore, Grant
 from lateen.mixer.rate_limits import Counted
 from lateen.model.snapshot import Snapshot
-from lateen.serving.grpc_services import GrpcRefusal, GrpcService, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal, GrpcService
 from lateen.serving.rate_limit_service import Answers, Described, names, rate_limit_service
 from lateen.telemetry import exposition
 from lateen.telemetry.instruments import Counter, Registry
@@ -95,7 +96,7 @@ class RateLimitPart:
             grants = {store: await self._charge(store, wanted) for store, wanted in charges.items()}
         except Unavailable as problem:
             self._failed.add()
-            raise GrpcRefusal(GrpcStatus.UNAVAILABLE, str(problem)) from problem
+            raise GrpcRefusal(StatusCode.UNAVAILABLE, str(problem)) from problem
         return self._answers(found, grants)
 
     async def _charge(self, store: RedisStore | None, charges: Sequence[Charge]) -> Sequence[Grant]:

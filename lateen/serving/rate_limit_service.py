@@ -7,9 +7,10 @@ from envoy.service.ratelimit.v3 import rls_pb2
 from google.protobuf.message import DecodeError
 
 from lateen.api.policy.rates import UNITS
+from lateen.api.status_codes import StatusCode
 from lateen.mixer.quota import Grant
 from lateen.mixer.rate_limits import Counted, Entries, is_over
-from lateen.serving.grpc_services import GrpcRefusal, GrpcService, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal, GrpcService
 
 NAME: Final = "envoy.service.ratelimit.v3.RateLimitService"
 
@@ -41,7 +42,7 @@ def read(question: bytes) -> Described:
     try:
         request: Any = rls_pb2.RateLimitRequest.FromString(question)
     except DecodeError:
-        raise GrpcRefusal(GrpcStatus.INVALID_ARGUMENT, "must be a RateLimitRequest") from None
+        raise GrpcRefusal(StatusCode.INVALID_ARGUMENT, "must be a RateLimitRequest") from None
     usual = request.hits_addend or 1
     return [
         (

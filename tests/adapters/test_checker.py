@@ -12,7 +12,7 @@ from lateen.adapters import checker as checking
 from lateen.adapters import table
 from lateen.adapters.checker import Checker, Decision
 from lateen.adapters.handlers import Handlers
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer import rules
 from lateen.mixer.directory import Directory

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lateen.adapters.guarded import FAILURES, MOST_AT_ONCE, GuardedHandler
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer.ports import CheckResult, MadeInstance, QuotaRequest, QuotaResult
 

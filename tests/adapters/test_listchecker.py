@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lateen.adapters.listchecker import ListChecker
 from lateen.adapters.listed import entries_of, is_listed
 from lateen.api.mixer.checks import EntryType, ListCheckerParams
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer.ports import CheckResult, MadeInstance
 from lateen.mixer.values import Value

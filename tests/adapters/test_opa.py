@@ -10,7 +10,7 @@ from aiohttp import web
 
 from lateen.adapters.opa import REMEMBERED, Opa, make
 from lateen.api.mixer.checks import OpaParams
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import ConfigRejected, Unavailable
 from lateen.mixer.ports import Field, MadeInstance
 

@@ -16,7 +16,7 @@ from lateen.adapters.handlers import Handlers
 from lateen.adapters.remote import templates
 from lateen.adapters.remote.handler import RemoteHandler
 from lateen.adapters.remote.session import SESSION_TYPE
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import ConfigRejected, Unavailable
 from lateen.mixer import rules
 from lateen.mixer.ports import Field, MadeInstance, QuotaRequest

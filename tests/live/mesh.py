@@ -40,6 +40,11 @@ def until(condition: Callable[[], _Found], seconds: float = 15.0, what: str = ""
     return found
 
 
+def settle(caller: "Caller", url: str, status: int = 200) -> None:
+    """Waits until every connection that is kept answers so: each may give one more answer by the rules before."""
+    until(lambda: {answer.status for answer in caller.requests(url, 10)} == {status}, what=f"{status} from {url}")
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended and what it printed."""
@@ -322,7 +327,10 @@ class Mesh:
 
     @contextlib.contextmanager
     def having(self, text: str) -> Iterator[None]:
-        """These objects are live while the block runs."""
+        """These objects are live while the block runs.
+
+        A connection that is kept gives one more answer by the rules before, also after the block.
+        """
         try:
             self.apply(text)
             yield

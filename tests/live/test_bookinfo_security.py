@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live.mesh import CALLER, EXAMPLES, Caller, Mesh
+from tests.live.mesh import CALLER, EXAMPLES, Caller, Mesh, settle
 from tests.platforms.local.live_mesh import users
 
 # What a policy does to requests does not depend on who has started the mesh.
@@ -19,6 +19,11 @@ def secured(bookinfo: Mesh) -> Iterator[Mesh]:
     """Bookinfo with all policies, which are gone after the test."""
     with bookinfo.having("\n---\n".join(path.read_text() for path in sorted(SECURITY.glob("*.yaml")))):
         yield bookinfo
+    with Caller([*bookinfo.prefix, bookinfo.python, str(CALLER)], bookinfo.environment) as browser:
+        settle(browser, f"{bookinfo.url()}/productpage")
+    with bookinfo.call_from("deploy/sleep") as sleep:
+        for page in ("productpage:9080/productpage", "details:9080/details/0", "reviews:9080/reviews/0"):
+            settle(sleep, f"http://{page}")
 
 
 def test_the_page_comes_and_sleep_is_refused(secured: Mesh) -> None:

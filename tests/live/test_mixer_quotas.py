@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live.mesh import EXAMPLES, Caller, Mesh, until
+from tests.live.mesh import EXAMPLES, Caller, Mesh, settle, until
 
 PAGE = "http://productpage:9080/productpage"
 QUOTA = (EXAMPLES / "bookinfo" / "mixer" / "rate-limit-productpage-redis.yaml").read_text()
@@ -28,3 +28,4 @@ def test_each_source_has_its_quota_in_redis_and_one_source_another(bookinfo: Mes
         assert refused is not None
         assert refused.body.startswith("RESOURCE_EXHAUSTED:redishandler.handler.istio-system:")
         assert statuses("10.28.11.20") == {200: 8}
+    settle(sleep, PAGE)

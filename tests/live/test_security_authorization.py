@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.mesh import CALLER, Caller, Mesh, until
+from tests.live.mesh import CALLER, Caller, Mesh, settle, until
 from tests.live.yaml_texts import together
 
 DENIED = "RBAC: access denied"
@@ -38,11 +38,6 @@ def policy(name: str, spec: dict[str, Any], *, app: str = "details", annotations
 def denying(name: str, operation: dict[str, Any], **more: Any) -> str:
     """A policy that denies these operations at details."""
     return policy(name, {"action": "DENY", "rules": [{"to": [{"operation": operation}]}]}, **more)
-
-
-def until_all(sleep: Caller, status: int) -> None:
-    """Waits until every connection that is kept open answers so: each may give one answer by the rules before."""
-    until(lambda: {answer.status for answer in sleep.requests(DETAILS, 10)} == {status})
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +83,17 @@ def test_a_list_of_who_may_call_whom(bookinfo: Mesh, sleep: Caller) -> None:
         )
         assert not told(bookinfo, "ratings", "default/bookinfo-productpage")[0]
         assert bookinfo.run("authz check", "sleep", "ratings").code == 1
-    until_all(sleep, 200)
+    settle(sleep, DETAILS)
 
 
 def test_a_denial_beats_a_permission(bookinfo: Mesh, sleep: Caller) -> None:
     everybody = policy("everybody", {"rules": [{}]})
     with bookinfo.having(together(everybody, denying("no-gets", {"methods": ["GET"]}))):
-        until_all(sleep, 403)
+        settle(sleep, DETAILS, 403)
         assert told(bookinfo) == (False, "AuthorizationPolicy default/no-gets")
         # A proxy writes its log a moment later: until then, the last denial is one of an earlier test.
         until(lambda: "AuthorizationPolicy default/no-gets" in bookinfo.do("authz why", "deploy/details-v1"))
-    until_all(sleep, 200)
+    settle(sleep, DETAILS)
 
 
 def test_a_dry_run_only_tells(bookinfo: Mesh, sleep: Caller) -> None:
@@ -149,10 +144,10 @@ PATHS = (
 def asked_and_told(mesh: Mesh, sleep: Caller) -> tuple[dict[str, int], list[str]]:
     """What each path gets while `/details/*` is denied, and those of which `authz check` says something else."""
     with mesh.having(denying("no-details", {"paths": ["/details/*"]})):
-        until_all(sleep, 403)
+        settle(sleep, DETAILS, 403)
         statuses = {path: sleep.get(f"http://details:9080{path}").status for path in PATHS}
         allowed = {path: told(mesh, path=path)[0] for path in PATHS}
-    until_all(sleep, 200)
+    settle(sleep, DETAILS)
     decided = [path for path in PATHS if statuses[path] != 400]
     return statuses, [path for path in decided if allowed[path] != (statuses[path] != 403)]
 
@@ -182,8 +177,9 @@ HOSTS = (
 def test_tricks_with_hosts(bookinfo: Mesh, sleep: Caller) -> None:
     hosts = ["details", "details:*", "details.default", "details.default.svc.cluster.local:9080"]
     with bookinfo.having(denying("no-host", {"hosts": hosts})):
-        until_all(sleep, 403)
+        settle(sleep, DETAILS, 403)
         statuses = {each: sleep.get(DETAILS, headers={"host": each}).status for each in HOSTS}
         said = {each: told(bookinfo, path="/details/0", host=each)[0] for each in HOSTS}
+    settle(sleep, DETAILS)
     assert statuses == dict.fromkeys(HOSTS, 403)
     assert said == dict.fromkeys(HOSTS, False)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from lateen.api.mixer.rule import Operation
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.mixer import check
 from lateen.mixer.check import HeaderEdit, QuotaQuestion, Verdict
 from lateen.mixer.ports import CheckResult

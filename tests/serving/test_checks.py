@@ -10,7 +10,7 @@ from envoy.service.auth.v3 import external_auth_pb2
 
 from lateen.adapters.checker import Decision
 from lateen.api.mixer.rule import Operation
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer.check import HeaderEdit, Verdict
 from lateen.mixer.directory import Directory
@@ -18,7 +18,7 @@ from lateen.mixer.status import HTTP_STATUS, DirectResponse, Status
 from lateen.mixer.values import Bag
 from lateen.model.workloads import Workloads
 from lateen.serving.checks import METHOD, SERVICE, check_response, check_service
-from lateen.serving.grpc_services import GrpcRefusal, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal
 
 ASKED = external_auth_pb2.CheckRequest().SerializeToString()
 
@@ -98,10 +98,10 @@ def test_an_adapter_may_answer_the_client_itself() -> None:
 async def test_what_is_no_question_is_refused() -> None:
     with pytest.raises(GrpcRefusal) as caught:
         await answered(Decider(Verdict()), b"\xff")
-    assert caught.value.status is GrpcStatus.INVALID_ARGUMENT
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
 
 
 async def test_who_is_sent_away_is_told_so() -> None:
     with pytest.raises(GrpcRefusal, match="too many wait") as caught:
         await answered(Decider(Verdict(), is_full=True))
-    assert caught.value.status is GrpcStatus.UNAVAILABLE
+    assert caught.value.status is StatusCode.UNAVAILABLE

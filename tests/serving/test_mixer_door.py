@@ -8,7 +8,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from lateen.serving.grpc_services import GrpcRefusal, GrpcService, GrpcStatus
+from lateen.api.status_codes import StatusCode
+from lateen.serving.grpc_services import GrpcRefusal, GrpcService
 from lateen.serving.mixer_door import MOST_WAITING, MixerDoor
 
 
@@ -41,7 +42,7 @@ class Calls:
         return message
 
     def refuse(self, message: bytes) -> bytes:
-        raise GrpcRefusal(GrpcStatus.RESOURCE_EXHAUSTED, "enough: ä")
+        raise GrpcRefusal(StatusCode.RESOURCE_EXHAUSTED, "enough: ä")
 
     def fail(self, message: bytes) -> bytes:
         raise ZeroDivisionError

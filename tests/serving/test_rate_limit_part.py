@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lateen.api.mesh.extension_providers import RedisStore
+from lateen.api.status_codes import StatusCode
 from lateen.errors import Unavailable
 from lateen.mixer.quota import Charge, Counts, CountStore, Grant
-from lateen.serving.grpc_services import GrpcRefusal, GrpcStatus
+from lateen.serving.grpc_services import GrpcRefusal
 from lateen.serving.rate_limit_part import RateLimitPart
 from tests.plan import worlds
 
@@ -119,7 +120,7 @@ async def test_a_store_that_is_gone_leaves_the_decision_to_the_proxy() -> None:
     store.fails = True
     with pytest.raises(GrpcRefusal) as refusal:
         await answer(made, question(ALL))
-    assert refusal.value.status is GrpcStatus.UNAVAILABLE
+    assert refusal.value.status is StatusCode.UNAVAILABLE
     assert "lateen_rate_limit_store_failures_total 1" in "\n".join(made.metrics())
     store.fails = False
     assert (await answer(made, question(ALL))).overall_code == OK
@@ -139,4 +140,4 @@ async def test_whatever_is_asked_gets_an_answer_or_a_refusal(sent: bytes) -> Non
     try:
         assert await answer(part(), sent) is not None
     except GrpcRefusal as refusal:
-        assert refusal.status is GrpcStatus.INVALID_ARGUMENT
+        assert refusal.status is StatusCode.INVALID_ARGUMENT

@@ -16,7 +16,7 @@ from lateen.adapters.remote.session import Session
 from lateen.adapters.remote.templates import RemoteTemplate
 from lateen.adapters.surroundings import Surroundings
 from lateen.api.mixer.descriptions import AdapterDescription
-from lateen.api.mixer.status import StatusCode
+from lateen.api.status_codes import StatusCode
 from lateen.errors import ConfigRejected, Unavailable
 from lateen.mixer.ports import CheckResult, MadeInstance, QuotaRequest, QuotaResult
 from lateen.mixer.rule_types import ResolvedHandler, ResolvedInstance

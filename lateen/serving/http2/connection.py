@@ -9,7 +9,8 @@ transport.write(connection.data_to_send())
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from lateen.serving.grpc_services import GrpcRefusal, GrpcStatus
+from lateen.api.status_codes import StatusCode
+from lateen.serving.grpc_services import GrpcRefusal
 from lateen.serving.http2 import fields, frames, messages
 from lateen.serving.http2.fields import Decoder, Request
 from lateen.serving.http2.frames import Code, ConnectionFault, FrameHeader, Setting, Type
@@ -204,7 +205,7 @@ class Connection:
 
     def _take_end(self, number: int, stream: _Stream, events: list[Event]) -> None:
         if stream.incoming:
-            self.refuse(number, GrpcStatus.INTERNAL, "the last message is not whole")
+            self.refuse(number, StatusCode.INTERNAL, "the last message is not whole")
         else:
             events.append(Ended(number, stream.path))
 

@@ -3,7 +3,8 @@
 import zlib
 from typing import Final
 
-from lateen.serving.grpc_services import MOST_MESSAGE_BYTES, GrpcRefusal, GrpcStatus
+from lateen.api.status_codes import StatusCode
+from lateen.serving.grpc_services import MOST_MESSAGE_BYTES, GrpcRefusal
 
 _PREFIX_BYTES: Final = 5
 _COMPRESSIONS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
@@ -38,7 +39,7 @@ def _size(data: bytes | bytearray, at: int) -> int:
     """Read the length of the message that begins there, as far as it has come."""
     size = int.from_bytes(data[at + 1 : at + _PREFIX_BYTES], "big") if len(data) - at >= _PREFIX_BYTES else 0
     if size > MOST_MESSAGE_BYTES:
-        raise GrpcRefusal(GrpcStatus.RESOURCE_EXHAUSTED, f"a message is over {MOST_MESSAGE_BYTES} bytes")
+        raise GrpcRefusal(StatusCode.RESOURCE_EXHAUSTED, f"a message is over {MOST_MESSAGE_BYTES} bytes")
     return size
 
 
@@ -52,5 +53,5 @@ def _plain(body: bytes, encoding: str) -> bytes:
     except zlib.error:
         inflating = None
     if inflating is None or not inflating.eof:
-        raise GrpcRefusal(GrpcStatus.INTERNAL, f"a message is not compressed as {encoding}")
+        raise GrpcRefusal(StatusCode.INTERNAL, f"a message is not compressed as {encoding}")
     return found

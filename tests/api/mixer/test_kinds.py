@@ -11,8 +11,8 @@ from lateen.api.mixer.handler import Handler
 from lateen.api.mixer.instance import Instance
 from lateen.api.mixer.quotas import MemQuotaParams
 from lateen.api.mixer.reports import Level, LogStream, MetricKind, PrometheusParams, StatsdParams, StdioParams
-from lateen.api.mixer.status import StatusCode
 from lateen.api.mixer.templates import KubernetesInstance, MetricParams
+from lateen.api.status_codes import StatusCode
 from lateen.api.structs import Struct
 
 
