@@ -1,7 +1,7 @@
 """`python -m bench`: measures what Lateen costs, and shows it in tables.
 
     python -m bench [push] [dataplane] [startup] [memory] [security] [changes] [rate-limits]
-                    [mixer-checks] [telemetry] [explain] [mixer] [-o json] [--quick]
+                    [mixer-checks] [telemetry] [explain] [mixer] [soak] [-o json] [--quick]
 
 Without names, all parts run, one after the other. `--quick` shows in seconds that everything can be measured; its
 figures mean little. Everything that is started is gone at the end, also on Ctrl-C.
@@ -27,6 +27,7 @@ from bench import (
     mixer_checks,
     rate_limits,
     security,
+    soak,
     startup,
     telemetry,
 )
@@ -43,6 +44,7 @@ ON_A_MESH: Final[dict[str, Any]] = {
     "telemetry": telemetry,
     "explain": explain,
     "mixer": mixer,
+    "soak": soak,
 }
 _QUICK_PUSH: Final = ("--clients", "20", "--services", "50", "--events", "5")
 _WIDTH: Final = 140
@@ -53,7 +55,7 @@ _WIDTH: Final = 140
     "parts",
     nargs=-1,
     type=click.Choice([PUSH, *ON_A_MESH]),
-    metavar="[push|dataplane|startup|memory|security|changes|rate-limits|telemetry|mixer]…",
+    metavar="[PART]…",
 )
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--quick", is_flag=True, help="A few rounds, in seconds: whether it works, not how fast it is.")

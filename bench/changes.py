@@ -80,7 +80,11 @@ class Stage:
         answer = self._api.get("v1", "wait", kind=kind, name=name, namespace="default", timeout=30)
         assert answer["is_live"], answer
 
-    def loaded(self, url: str, per_second: int, seconds: int, change: Callable[[], int]) -> tuple[int, str, int]:
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Have so many instances of a Deployment."""
+        self._api.post("v1", "scale", body={"name": deployment, "namespace": "default", "replicas": replicas})
+
+    def loaded(self, url: str, per_second: int | None, seconds: int, change: Callable[[], int]) -> tuple[int, str, int]:
         """Make changes under load: requests that were sent, what failed of them, and how many changes there were."""
         with ThreadPoolExecutor(1) as pool:
             sending: Future[load.Load] = pool.submit(
@@ -101,7 +105,7 @@ class Stage:
 def measure(quick: bool = False) -> list[Outcome]:
     """Run all experiments, one after the other, on one mesh."""
     size = QUICK if quick else WHOLE
-    with _stage() as stage:
+    with running_stage() as stage:
         experiments = (_rules, _rolling, _flapping, _many_routes)
         return [experiment(stage, size) for experiment in experiments]
 
@@ -185,7 +189,8 @@ def _many_routes(stage: Stage, size: Size) -> Outcome:
 
 
 @contextmanager
-def _stage() -> Iterator[Stage]:
+def running_stage() -> Iterator[Stage]:
+    """Bring up the mesh of the experiments."""
     with tempfile.TemporaryDirectory(prefix="lateen-bench-") as place:
         folder = Path(place)
         server = folder / "server.json"

@@ -27,9 +27,9 @@ LOG_LEVELS: Final = ("trace", "debug", "info", "warning", "error", "critical", "
 class ProxySettings:
     """What a proxy is started with. `concurrency` is its number of worker threads; 0 is one a processor.
 
-    `drain` is how long connections live on whose listener has changed: less than in Istio, since a kept connection gives
-    one more answer by the rules before. `termination_drain` is how long requests that are under way are waited for when
-    the workload ends.
+    `drain` is how long connections live on whose listener has changed: less than in Istio, since a connection that is
+    kept gives one more answer by the rules before. `termination_drain` is how long requests that are under way are
+    waited for when the workload ends.
     """
 
     concurrency: int = 1
