@@ -41,9 +41,9 @@ ON_A_MESH: Final[dict[str, Any]] = {
     "changes": changes,
     "rate-limits": rate_limits,
     "mixer-checks": mixer_checks,
-    "telemetry": telemetry,
+    "telemetry": telemetry.COMPARED,
     "explain": explain,
-    "mixer": mixer,
+    "mixer": mixer.COMPARED,
     "soak": soak,
 }
 _QUICK_PUSH: Final = ("--clients", "20", "--services", "50", "--events", "5")

@@ -37,6 +37,41 @@ class Comparison:
     columns: tuple[str, str]
     differing: Callable[[], Iterable[Json]]
 
+    def measure(self, quick: bool = False) -> "list[Cost]":
+        """Load both pairs in turn, at full speed and at a fixed rate."""
+        demands = [Demand(each.connections, each.per_second, 2, 1) for each in _DEMANDS] if quick else _DEMANDS
+        with tempfile.TemporaryDirectory(prefix="lateen-bench-") as name:
+            folder = Path(name)
+            with meshes.running(self.mesh, _manifest(self, folder)) as mesh:
+                rows = mesh.workloads(2 * len(self.sides))
+                pairs = {side: _pair(rows, side) for side in self.sides}
+                for pair in pairs.values():
+                    pair.run(folder, demands[0])
+                return [_in_turn(self, folder, pairs, demand) for demand in demands]
+
+    def tables(self, costs: "Sequence[Cost]") -> Iterator[Table]:
+        """Lay the medians of both sides beside each other, and the quartiles of the rounds' ratios."""
+        for cost in costs:
+            table = Table(title=f"{self.title}: {cost.demand}; {cost.demand.rounds} rounds")
+            for column in ("median of", *self.columns, "ratio", "half of the rounds"):
+                table.add_column(column, justify="left" if column == "median of" else "right")
+            for figure in FIGURES:
+                medians = (f"{cost.median(side, figure.value):.4g}" for side in self.sides)
+                low, middle, high = cost.ratios(figure.value)
+                table.add_row(figure.name, *medians, f"{middle:.3f}", f"{low:.2f} … {high:.2f}")
+            yield table
+
+    def record(self, costs: "Sequence[Cost]") -> list[Json]:
+        """Return the results as JSON: quartiles of the ratios, and every round."""
+        return [
+            {
+                "load": str(cost.demand),
+                "ratios": {figure.name: cost.ratios(figure.value) for figure in FIGURES},
+                "rounds": {side: [asdict(each) for each in rounds] for side, rounds in cost.rounds.items()},
+            }
+            for cost in costs
+        ]
+
 
 @dataclass
 class Cost:
@@ -56,44 +91,6 @@ class Cost:
         found = (with_it / without for with_it, without in pairs)
         low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
         return low, middle, high
-
-
-def measure(compared: Comparison, quick: bool) -> list[Cost]:
-    """Load both pairs in turn, at full speed and at a fixed rate."""
-    demands = [Demand(each.connections, each.per_second, 2, 1) for each in _DEMANDS] if quick else _DEMANDS
-    with tempfile.TemporaryDirectory(prefix="lateen-bench-") as name:
-        folder = Path(name)
-        with meshes.running(compared.mesh, _manifest(compared, folder)) as mesh:
-            rows = mesh.workloads(2 * len(compared.sides))
-            pairs = {side: _pair(rows, side) for side in compared.sides}
-            for pair in pairs.values():
-                pair.run(folder, demands[0])
-            return [_in_turn(compared, folder, pairs, demand) for demand in demands]
-
-
-def tables(costs: Sequence[Cost]) -> Iterator[Table]:
-    """Lay the medians of both sides beside each other, and the quartiles of the rounds' ratios."""
-    for cost in costs:
-        table = Table(title=f"{cost.of.title}: {cost.demand}; {cost.demand.rounds} rounds")
-        for column in ("median of", *cost.of.columns, "ratio", "half of the rounds"):
-            table.add_column(column, justify="left" if column == "median of" else "right")
-        for figure in FIGURES:
-            medians = (f"{cost.median(side, figure.value):.4g}" for side in cost.of.sides)
-            low, middle, high = cost.ratios(figure.value)
-            table.add_row(figure.name, *medians, f"{middle:.3f}", f"{low:.2f} … {high:.2f}")
-        yield table
-
-
-def record(costs: Sequence[Cost]) -> list[Json]:
-    """Return the results as JSON: quartiles of the ratios, and every round."""
-    return [
-        {
-            "load": str(cost.demand),
-            "ratios": {figure.name: cost.ratios(figure.value) for figure in FIGURES},
-            "rounds": {side: [asdict(each) for each in rounds] for side, rounds in cost.rounds.items()},
-        }
-        for cost in costs
-    ]
 
 
 def _in_turn(compared: Comparison, folder: Path, pairs: Mapping[str, Pair], demand: Demand) -> Cost:

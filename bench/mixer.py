@@ -4,13 +4,11 @@ All fifty concern every request, and refuse none: by headers, paths, callers, ad
 mutual TLS. Rounds are short and alternate: read the ratios.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from rich.table import Table
-
 from bench import comparison
-from bench.comparison import Comparison, Cost, Json
+from bench.comparison import Comparison, Json
 
 RULES: Final = 50
 _CALLEE: Final = 'destination.labels["app"] == "server-ruled"'
@@ -22,21 +20,6 @@ _MATCHES: Final = (
     'source.ip == ip("10.9.0.{n}")',
 )
 """What rules ask for, in turn; `{n}` is the number of the rule."""
-
-
-def measure(quick: bool = False) -> list[Cost]:
-    """Load a pair with fifty rules and one with none in turn."""
-    return comparison.measure(COMPARED, quick)
-
-
-def tables(costs: Sequence[Cost]) -> Iterator[Table]:
-    """Lay both sides beside each other."""
-    return comparison.tables(costs)
-
-
-def record(costs: Sequence[Cost]) -> list[Json]:
-    """Return the results as JSON."""
-    return comparison.record(costs)
 
 
 def _rules() -> Iterator[Json]:

@@ -3,28 +3,11 @@
 Both have mutual TLS and trace as usual. Rounds are short and alternate: read the ratios.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from rich.table import Table
-
 from bench import comparison
-from bench.comparison import Comparison, Cost, Json
-
-
-def measure(quick: bool = False) -> list[Cost]:
-    """Load a pair with the standard metrics, as everybody has them, and one with none in turn."""
-    return comparison.measure(COMPARED, quick)
-
-
-def tables(costs: Sequence[Cost]) -> Iterator[Table]:
-    """Lay both sides beside each other."""
-    return comparison.tables(costs)
-
-
-def record(costs: Sequence[Cost]) -> list[Json]:
-    """Return the results as JSON."""
-    return comparison.record(costs)
+from bench.comparison import Comparison, Json
 
 
 def _silence() -> Iterator[Json]:

@@ -29,7 +29,7 @@ from lateen.errors import Unavailable
 from lateen.mixer.counted_quotas import counted_by_proxies
 from lateen.model.snapshot import Snapshot
 from lateen.platforms.local import links, mixer_files
-from lateen.platforms.web_documents import Locate, Located, WebDocuments, mesh_locator
+from lateen.platforms.web_documents import Locate, Located, MeshResolver, WebDocuments, mesh_locator
 from lateen.serving import mixer_admin
 from lateen.serving.mixer_door import MixerDoor
 from lateen.serving.mixer_parts import Part
@@ -130,7 +130,12 @@ def _placed(locate: Locate) -> Place:
 def _rules(locate: Locate, place: Place) -> RulesPart:
     """Make what decides and tells about calls, with the ways out that handlers have."""
     failures = Counter("lateen_mixer_handler_failures_total", "Questions that a handler did not answer.", "handler")
-    surroundings = Surroundings(WebDocuments(locate=locate), lambda line: _log.warning("%s", line), place)
+    surroundings = Surroundings(
+        WebDocuments(locate=locate),
+        lambda line: _log.warning("%s", line),
+        place,
+        resolver=lambda: MeshResolver(locate),
+    )
     handlers = Handlers(surroundings, lambda name: failures.add(1, name))
     return RulesPart(handlers, Checker(handlers, surroundings.clock, counted_by_proxies), Reporter(handlers), failures)
 

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from lateen.adapters.addresses import MeshResolver
 from lateen.adapters.surroundings import Surroundings
 from lateen.api.mixer.checks import OpaParams
 from lateen.api.status_codes import StatusCode
@@ -105,7 +104,7 @@ class OpaServer:
 
     def __init__(self, url: str, rule: str, surroundings: Surroundings) -> None:
         self._url = f"{url.rstrip('/')}/v1/data/{rule.removeprefix('data.').replace('.', '/')}"
-        connector = aiohttp.TCPConnector(resolver=MeshResolver(surroundings.locate))
+        connector = aiohttp.TCPConnector(resolver=surroundings.resolver())
         timeout = aiohttp.ClientTimeout(_PATIENCE_SECONDS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from aiohttp.abc import AbstractResolver
+from aiohttp.resolver import ThreadedResolver
+
 Locate = Callable[[str, int], tuple[str, int] | None]
 """Finds the address and port of a host of the mesh; None for hosts outside of it."""
 
@@ -21,10 +24,14 @@ class Documents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The ways out of a handler; `clock` counts seconds steadily, `tell` gets a line for people."""
+    """The ways out of a handler; `clock` counts seconds steadily, `tell` gets a line for people.
+
+    `resolver` makes what finds hosts for HTTP, by the same knowledge as `locate`.
+    """
 
     documents: Documents
     tell: Callable[[str], None]
     locate: Locate = lambda host, port: None
+    resolver: Callable[[], AbstractResolver] = ThreadedResolver
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -21,6 +21,7 @@ from lateen.manager.meters import LoopMeters
 from lateen.manager.patch_trials import Reviewer
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Connection, Outlet, Pushes
+from lateen.model import proxy as proxies
 from lateen.model.key_sets import KeySet
 from lateen.model.proxy import Proxy, Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
@@ -226,18 +227,7 @@ class ControlLoop:
         workload = self._pending.upserts.get(key) or self.snapshot.workloads.get(key)
         if workload is None or key in self._pending.removals:
             raise NotPermitted(f"proxy {identity.proxy} is of no workload of this mesh")
-        return Proxy(
-            key=key,
-            role=Role(identity.role),
-            labels=workload.labels,
-            address=workload.address,
-            locality=workload.locality,
-            network=workload.network,
-            ports=workload.ports,
-            owner=workload.owner,
-            account=workload.service_account,
-            tracing=workload.tracing,
-        )
+        return proxies.of_workload(workload, Role(identity.role))
 
     async def run(self) -> None:
         """Push whatever comes in, bundled, and keep proxies from waiting for ever; until cancelled."""

@@ -50,8 +50,7 @@ class PatchTrials:
         if not plan.patches:
             self._outcomes.pop(place, None)
             return resources
-        before = self._outcomes.get(place, _Outcome())
-        outcome = self._try_all(resources, plan) or self._try_each(resources, plan, before)
+        outcome = self._try_all(resources, plan, self._outcomes.get(place, _Outcome()))
         if outcome is None or outcome.made is None:
             return None
         self._outcomes[place] = outcome
@@ -78,11 +77,15 @@ class PatchTrials:
 
                     yield patching.unmatched(patch)
 
-    def _try_all(self, resources: ResourceSet, plan: ProxyPlan) -> _Outcome | None:
+    def _try_all(self, resources: ResourceSet, plan: ProxyPlan, before: _Outcome) -> _Outcome | None:
+        """Try all EnvoyFilters at once, and only when Envoy refuses that one after the other."""
         from lateen.envoy.patches import patching
 
         made = patching.patched(resources, plan.role, plan.patches)
-        return _Outcome(plan.patches, {}, made) if self._verdict(resources, made) == "" else None
+        why = self._verdict(resources, made)
+        if why:
+            return self._try_each(resources, plan, before)
+        return _Outcome(plan.patches, {}, made) if why == "" else None
 
     def _try_each(self, resources: ResourceSet, plan: ProxyPlan, before: _Outcome) -> _Outcome | None:
         """Add one EnvoyFilter after the other; where one is refused, as it was before, if that is still taken."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lateen.model.workload import Locality, WorkloadKey
+from lateen.model.workload import Locality, Workload, WorkloadKey
 
 
 class Role(StrEnum):
@@ -32,3 +32,19 @@ class Proxy:
     owner: str = ""
     account: str = "default"
     tracing: str = ""
+
+
+def of_workload(workload: Workload, role: Role) -> Proxy:
+    """Return the proxy that stands for a workload."""
+    return Proxy(
+        key=workload.key,
+        role=role,
+        labels=workload.labels,
+        address=workload.address,
+        locality=workload.locality,
+        network=workload.network,
+        ports=workload.ports,
+        owner=workload.owner,
+        account=workload.service_account,
+        tracing=workload.tracing,
+    )

@@ -13,8 +13,9 @@ from lateen.api.objects import ObjectKey
 from lateen.api.security.authorization_policy import PolicyAction
 from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.errors import ConfigRejected
+from lateen.model import proxy as proxies
 from lateen.model.peers import PeerMode
-from lateen.model.proxy import Proxy, Role
+from lateen.model.proxy import Role
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot
 from lateen.model.view import OwnPort, ProxyView
@@ -234,15 +235,7 @@ def _caller(snapshot: Snapshot, question: Question) -> _Caller:
 def _view(snapshot: Snapshot, workload: Workload) -> ProxyView:
     """Return what the proxy of a workload sees; it is a gateway's where a Gateway selects it."""
     is_gateway = any(item.spec.selector.items() <= workload.labels.items() for item in snapshot.config.of(Gateway))
-    proxy = Proxy(
-        key=workload.key,
-        role=Role.GATEWAY if is_gateway else Role.SIDECAR,
-        labels=workload.labels,
-        address=workload.address,
-        locality=workload.locality,
-        network=workload.network,
-        ports=workload.ports,
-    )
+    proxy = proxies.of_workload(workload, Role.GATEWAY if is_gateway else Role.SIDECAR)
     views = Views(snapshot)
     return views.view_for(views.class_of(proxy))
 

@@ -1,12 +1,14 @@
 """The clusters of a service: one for each port and each subset of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from lateen import names
 from lateen.api.networking.destination_rule import ConnectionPool, Http2Upgrade
 from lateen.api.networking.sidecar import OutboundMode, OutboundTrafficPolicy
+from lateen.api.objects import ConfigObject
+from lateen.api.traffic.health_check import HealthCheck
 from lateen.model import endpoint
 from lateen.model.endpoint import Endpoint
 from lateen.model.protocol import Protocol
@@ -67,9 +69,7 @@ def of_service(service: Service, directory: Directory, *, captures: bool) -> tup
         (service, policy, defaults, *checks),
         (captures, client),
         lambda: tuple(
-            replace(
-                _cluster(place, policy, defaults, captures, client), probe=health_checks.probe(checks, service, port)
-            )
+            _cluster(place, policy, defaults, captures, client, checks)
             for port in tcp_ports(service.ports)
             for place in _places(service, port, policy)
         ),
@@ -88,7 +88,14 @@ def _places(service: Service, port: ServicePort, policy: HostPolicy) -> Iterator
         yield _Place(service, port, name, tuple(sorted(defined.subset.labels.items())))
 
 
-def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bool, client: Client) -> Cluster:
+def _cluster(
+    place: _Place,
+    policy: HostPolicy,
+    defaults: Defaults,
+    captures: bool,
+    client: Client,
+    checks: tuple[ConfigObject[HealthCheck], ...],
+) -> Cluster:
     service, port = place.service, place.port
     settings = traffic.settle(policy, port.number, place.subset, defaults)
     discovery = _discovery(service, settings, captures)
@@ -114,6 +121,7 @@ def _cluster(place: _Place, policy: HostPolicy, defaults: Defaults, captures: bo
         includes_unready=service.includes_unready,
         follows_client_protocol=follows,
         tls=tls.towards(service, port, place.subset, settings, discovery, defaults),
+        probe=health_checks.probe(checks, service, port),
         tells_client=settings.proxy_protocol.version if settings.proxy_protocol else None,
         name_refresh=defaults.name_refresh,
         spread=localities.spread(

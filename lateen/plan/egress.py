@@ -30,7 +30,7 @@ LOCAL: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The egress listeners of a Sidecar; without any, everything that is visible may be called."""
+    """The egress listeners of a Sidecar that tell ports apart; without any, all that is in the view may be called."""
 
     namespace: str
     listeners: tuple[EgressListener, ...] = ()
@@ -57,8 +57,12 @@ class Scope:
 
 
 def scope(sidecar: ConfigObject[Sidecar] | None, namespace: str) -> Scope:
-    """Read the scope of a Sidecar as it is for workloads of a namespace."""
-    return Scope(namespace, sidecar.spec.egress if sidecar is not None else ())
+    """Read the scope of a Sidecar as it is for workloads of a namespace.
+
+    Without listeners for single ports there is nothing to tell apart: the view holds only what the others name.
+    """
+    listeners = sidecar.spec.egress if sidecar is not None else ()
+    return Scope(namespace, listeners if any(listener.port is not None for listener in listeners) else ())
 
 
 def is_bound(listener: EgressListener) -> bool:

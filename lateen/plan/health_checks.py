@@ -10,17 +10,17 @@ from lateen.plan.destination_types import GrpcProbe, HealthProbe, HttpProbe, Tcp
 
 def probe(checks: Sequence[ConfigObject[HealthCheck]], service: Service, port: ServicePort) -> HealthProbe | None:
     """Settle how a port's endpoints are asked: as the first check for that port says, else the first for all ports."""
-    specific = [item.spec for item in checks if item.spec.port == port.number]
-    general = [item.spec for item in checks if item.spec.port is None]
-    for check in (*specific, *general):
-        return HealthProbe(
-            ask=_question(check, service),
-            interval=check.interval,
-            timeout=check.timeout,
-            failures=check.unhealthy_threshold,
-            successes=check.healthy_threshold,
-        )
-    return None
+    in_order = (item.spec for number in (port.number, None) for item in checks if item.spec.port == number)
+    check = next(in_order, None)
+    if check is None:
+        return None
+    return HealthProbe(
+        ask=_question(check, service),
+        interval=check.interval,
+        timeout=check.timeout,
+        failures=check.unhealthy_threshold,
+        successes=check.healthy_threshold,
+    )
 
 
 def _question(check: HealthCheck, service: Service) -> HttpProbe | GrpcProbe | TcpProbe:

@@ -99,9 +99,14 @@ def _preferred(written: Iterable[str], client: Client) -> tuple[tuple[str, str],
 
 
 def _wish(preference: Preference, endpoint: Endpoint) -> tuple[int, int]:
+    return _unlikeness(preference, endpoint) if preference.labels else 0, _distance(preference, endpoint.locality)
+
+
+def _unlikeness(preference: Preference, endpoint: Endpoint) -> int:
+    """Count the labels from the first one on in which an endpoint is not as it is preferred."""
     labels = {**place_labels(endpoint.locality, endpoint.network), **endpoint.labels}
     alike = takewhile(lambda label: labels.get(label[0], "") == label[1], preference.labels)
-    return len(preference.labels) - len(list(alike)), _distance(preference, endpoint.locality)
+    return len(preference.labels) - len(list(alike))
 
 
 def _distance(preference: Preference, place: Locality) -> int:

@@ -55,7 +55,7 @@ class WebDocuments:
 
     async def read(self, url: str, patience: timedelta) -> bytes:
         """Return a document; what was asked over HTTPS never comes by plain HTTP."""
-        connector = aiohttp.TCPConnector(resolver=_MeshResolver(self._locate), ssl=self._tls, force_close=True)
+        connector = aiohttp.TCPConnector(resolver=MeshResolver(self._locate), ssl=self._tls, force_close=True)
         limit = aiohttp.ClientTimeout(total=patience.total_seconds())
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=False) as session:
@@ -108,8 +108,8 @@ def _talking_to(identity: str) -> type[ssl.SSLObject]:
     return _Talking
 
 
-class _MeshResolver(AbstractResolver):
-    """Finds hosts of the mesh where they run, all others as the system does."""
+class MeshResolver(AbstractResolver):
+    """Finds hosts of the mesh where they run, for a process that has no proxy; all others as the system does."""
 
     def __init__(self, locate: Locate) -> None:
         self._locate = locate

@@ -40,9 +40,13 @@ def until(condition: Callable[[], _Found], seconds: float = 15.0, what: str = ""
     return found
 
 
-def settle(caller: "Caller", url: str, status: int = 200) -> None:
+def settle(caller: "Caller", url: str, status: int = 200, seconds: float = 15.0, **how: Any) -> None:
     """Waits until every connection that is kept answers so: each may give one more answer by the rules before."""
-    until(lambda: {answer.status for answer in caller.requests(url, 10)} == {status}, what=f"{status} from {url}")
+
+    def settled() -> bool:
+        return {answer.status for answer in caller.requests(url, 10, **how)} == {status}
+
+    until(settled, seconds, f"{status} from {url}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.adapters import doormen
-from tests.live.mesh import CALLER, Caller, Mesh, until
+from tests.live.mesh import CALLER, Caller, Mesh, settle, until
 from tests.live.servers import ECHO
 from tests.live.yaml_texts import container, pod, service, together
 from tests.platforms.local.live_mesh import users
@@ -76,13 +76,9 @@ def metric(mesh: Mesh, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def until_all(caller: Caller, url: str, status: int, **how: Any) -> None:
-    """Waits until every connection that is kept open answers so: each may give one answer by the rules before."""
-
-    def settled() -> bool:
-        return {answer.status for answer in caller.requests(url, 10, **how)} == {status}
-
-    until(settled, seconds=PATIENCE_SECONDS, what=f"{status} of {url}")
+def settle_all(caller: Caller, url: str, status: int, **how: Any) -> None:
+    """Waits as long as a new start of the Mixer process may take."""
+    settle(caller, url, status, PATIENCE_SECONDS, **how)
 
 
 @contextmanager
@@ -103,17 +99,17 @@ def test_a_policy_in_rego_says_who_may_read_reviews(bookinfo: Mesh) -> None:
     asks = rule("ask", 'destination.labels["app"] == "reviews"', ("policy.opa", "who.authorization"))
     with bookinfo.call_from("deploy/sleep") as sleep:
         with bookinfo.having(together(rego(), asks)):
-            until_all(sleep, REVIEWS, 403)
+            settle_all(sleep, REVIEWS, 403)
             assert sleep.get(REVIEWS).body == "PERMISSION_DENIED:policy.opa.default:the policy does not allow it"
             assert "Reviewer1" in sleep.get("http://productpage:9080/productpage").body
             assert metric(bookinfo, "lateen_mixer_checks_total") > 0
-        until_all(sleep, REVIEWS, 200)
+        settle_all(sleep, REVIEWS, 200)
 
 
 def test_requests_that_no_rule_matches_make_no_call(httpbin: Mesh, sleep: Caller) -> None:
     asks = rule("ask", 'request.headers["x-ask"] == "yes"', ("policy.opa", "who.authorization"))
     with httpbin.having(together(rego(), asks)):
-        until_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
+        settle_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
         before = metric(httpbin, "lateen_mixer_checks_total")
         assert {answer.status for answer in sleep.requests(f"{HTTPBIN}/get", 20)} == {200}
         assert metric(httpbin, "lateen_mixer_checks_total") == before
@@ -124,7 +120,7 @@ def test_requests_that_no_rule_matches_make_no_call(httpbin: Mesh, sleep: Caller
 def test_checks_go_on_without_the_control_plane_and_come_back_with_the_process(httpbin: Mesh, sleep: Caller) -> None:
     asks = rule("ask", 'request.headers["x-ask"] == "yes"', ("policy.opa", "who.authorization"))
     with httpbin.having(together(rego(), asks)):
-        until_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
+        settle_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
         before = metric(httpbin, "lateen_mixer_checks_total")
         control_plane = httpbin.control_plane()
         os.kill(control_plane, signal.SIGKILL)
@@ -133,7 +129,7 @@ def test_checks_go_on_without_the_control_plane_and_come_back_with_the_process(h
         until(lambda: httpbin.control_plane() not in (0, control_plane), 20, "a new control plane")
         assert metric(httpbin, "lateen_mixer_checks_total") >= before + 20
         os.kill(mixer_pid(httpbin), signal.SIGKILL)
-        until_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
+        settle_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
         httpbin.settled()
 
 
@@ -156,7 +152,7 @@ def test_headers_change_where_the_check_agrees(httpbin: Mesh, sleep: Caller) -> 
     asks = rule("ask", 'request.headers["x-ask"] != ""', ("policy.opa", "who.authorization"), **operations)
     how = {"headers": {"x-ask": "yes", "x-secret": "1"}}
     with httpbin.having(together(policy, asks)):
-        until_all(sleep, f"{HTTPBIN}/get", 403, **how)
+        settle_all(sleep, f"{HTTPBIN}/get", 403, **how)
         answer = sleep.get(f"{HTTPBIN}/headers", **how)
         seen = {name.lower(): value for name, value in answer.json["headers"].items()}
         assert (seen["x-checked"], "x-secret" in seen, answer.headers["x-mixer"]) == ("yes", False, "was here")
@@ -166,23 +162,23 @@ def test_an_adapter_of_its_own_process_decides_and_is_missed(httpbin: Mesh, slee
     url = f"{HTTPBIN}/get"
     jason, anna = ({"headers": {"end-user": name}} for name in ("jason", "anna"))
     with on_duty(tmp_path / "book") as (process, address), httpbin.having(doorman(address)):
-        until_all(sleep, url, 403, **jason)
+        settle_all(sleep, url, 403, **jason)
         body = "PERMISSION_DENIED:door.handler.istio-system:jason is not welcome at httpbin.default.svc.cluster.local"
         assert sleep.get(url, **jason).body == body
         assert sleep.get(url, **anna).status == 200
         seen = {("anna", 200), ("jason", 403)}
         until(lambda: seen <= visits(tmp_path / "book"), seconds=PATIENCE_SECONDS, what="two visits in the book")
         httpbin.apply(doorman(address, "nobody is at home"))
-        until_all(sleep, url, 404, **jason)
+        settle_all(sleep, url, 404, **jason)
         assert sleep.get(url, **jason).body == "nobody is at home"
         process.kill()
         process.wait()
-        until_all(sleep, url, 500, **anna)
+        settle_all(sleep, url, 500, **anna)
         httpbin.apply(doorman(address, fail_open="true"))
-        until_all(sleep, url, 200, **anna)
+        settle_all(sleep, url, 200, **anna)
         assert metric(httpbin, "lateen_mixer_handler_failures_total") > 0
         with on_duty(tmp_path / "book", int(address.rpartition(":")[2])):
-            until_all(sleep, url, 403, **jason)
+            settle_all(sleep, url, 403, **jason)
 
 
 def visits(book: Path) -> set[tuple[str, int]]:
@@ -198,7 +194,7 @@ def test_an_adapter_that_hangs_keeps_nobody_else(httpbin: Mesh, sleep: Caller) -
         door = door.replace('destination.labels[\\"app\\"] == \\"httpbin\\"', 'request.headers[\\"x-door\\"] != \\"\\"')
         asks = rule("ask", 'request.headers["x-ask"] == "yes"', ("policy.opa", "who.authorization"))
         with httpbin.having(together(door, rego(), asks)):
-            until_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
+            settle_all(sleep, f"{HTTPBIN}/get", 403, headers={"x-ask": "yes"})
             with Caller([httpbin.python, str(CALLER)], httpbin.environment):
                 answers: list[int] = []
                 hanging = threading.Thread(

@@ -1,6 +1,6 @@
 """The bench on which resources are patched: decoded when a patch asks for them, serialized again if one changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -49,6 +49,13 @@ class Bench:
         self._before = resources
         self._messages: dict[tuple[str, str], Any] = {}
         self._names: dict[str, list[str]] = {kind: list(resources.get(kind, {})) for kind in _MESSAGES}
+        self._values: dict[Patch, Any] = {}
+
+    def value(self, patch: Patch) -> Any:
+        """Return what a patch brings in, read once however many places it has; it is copied to each of them."""
+        if patch not in self._values:
+            self._values[patch] = value(patch)
+        return self._values[patch]
 
     def names(self, kind: str) -> list[str]:
         """List the names of the resources of a type as they are now."""
@@ -61,13 +68,10 @@ class Bench:
             self._messages[key] = decoded(self._before[kind][name])
         return self._messages[key]
 
-    def messages(self, kind: str) -> Iterator[Any]:
-        """Yield the messages of all resources of a type."""
-        return (self.message(kind, name) for name in self.names(kind))
-
     def add(self, kind: str, message: Any) -> None:
         """Add a resource; one of the same name is replaced."""
-        self._messages[kind, message.name] = message
+        self._messages[kind, message.name] = own = type(message)()
+        own.CopyFrom(message)
         if message.name not in self._names[kind]:
             self._names[kind].append(message.name)
 
@@ -80,12 +84,12 @@ class Bench:
         """Return all resources as they are now; those that nobody touched are the same objects."""
         return {kind: self._finished(kind) if kind in _MESSAGES else self._before[kind] for kind in self._before}
 
-    def changed(self) -> Mapping[str, Mapping[str, Resource]]:
-        """Return the resources that are not as they were, by type and name."""
-        found = {kind: self._finished(kind) for kind in _MESSAGES}
+    def changed(self, finished: ResourceSet) -> Mapping[str, Mapping[str, Resource]]:
+        """Return those of the finished resources that are not as they were, by type and name."""
         return {
-            kind: {name: made for name, made in items.items() if made != self._before.get(kind, {}).get(name)}
-            for kind, items in found.items()
+            kind: {name: made for name, made in finished[kind].items() if made is not self._before[kind].get(name)}
+            for kind in self._before
+            if kind in _MESSAGES
         }
 
     def _finished(self, kind: str) -> dict[str, Resource]:

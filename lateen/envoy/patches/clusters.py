@@ -1,7 +1,7 @@
 """Patches of clusters."""
 
 from lateen.api.networking.envoy_filter import PatchContext, PatchOperation
-from lateen.envoy.patches import bench, places
+from lateen.envoy.patches import places
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.lists import change
 from lateen.model.proxy import Role
@@ -16,7 +16,7 @@ def patch_clusters(at: Bench, patch: Patch) -> bool:
     if operation is PatchOperation.ADD:
         if context is not PatchContext.ANY and (context is PatchContext.GATEWAY) != (at.role is Role.GATEWAY):
             return False
-        at.add(CLUSTER, bench.value(patch))
+        at.add(CLUSTER, at.value(patch))
         return True
     found = [
         name
@@ -27,5 +27,5 @@ def patch_clusters(at: Bench, patch: Patch) -> bool:
         if operation is PatchOperation.REMOVE:
             at.remove(CLUSTER, name)
         else:
-            change(at.message(CLUSTER, name), operation, bench.value(patch))
+            change(at.message(CLUSTER, name), operation, at.value(patch))
     return bool(found)

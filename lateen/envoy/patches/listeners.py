@@ -11,7 +11,7 @@ from lateen.api.networking.envoy_filter import (
     PatchOperation,
 )
 from lateen.envoy.http_filters import authorization, jwt_authn, router
-from lateen.envoy.patches import bench, places
+from lateen.envoy.patches import places
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.lists import INSERTING, change, edit
 from lateen.envoy.patches.route_tables import opened
@@ -28,14 +28,14 @@ def patch_listeners(at: Bench, patch: Patch) -> bool:
     if operation is PatchOperation.ADD:
         if not _adds_here(at, patch):
             return False
-        at.add(LISTENER, bench.value(patch))
+        at.add(LISTENER, at.value(patch))
         return True
     found = list(_listeners(at, patch))
     for listener in found:
         if operation is PatchOperation.REMOVE:
             at.remove(LISTENER, listener.name)
         else:
-            change(listener, operation, bench.value(patch))
+            change(listener, operation, at.value(patch))
     return bool(found)
 
 
@@ -45,7 +45,7 @@ def patch_listener_filters(at: Bench, patch: Patch) -> bool:
     name = asked.listener_filter if asked else ""
     found = False
     for listener in _listeners(at, patch):
-        operation, made = patch.written.patch.operation, bench.value(patch)
+        operation, made = patch.written.patch.operation, at.value(patch)
         found |= edit(listener.listener_filters, operation, lambda one: places.has_name(name, one.name), made)
     return found
 
@@ -55,7 +55,7 @@ def patch_chains(at: Bench, patch: Patch) -> bool:
     asked, operation = _asked(patch), patch.written.patch.operation
     found = False
     for listener in _listeners(at, patch):
-        made, is_meant = bench.value(patch), partial(places.is_chain, asked, listener)
+        made, is_meant = at.value(patch), partial(places.is_chain, asked, listener)
         found |= edit(listener.filter_chains, operation, is_meant, made)
         if listener.HasField("default_filter_chain") and operation is not PatchOperation.ADD:
             fallback = listener.default_filter_chain
@@ -73,7 +73,7 @@ def patch_network_filters(at: Bench, patch: Patch) -> bool:
     asked = places.filter_match(_asked(patch)).name
     found = False
     for chain in _chains(at, patch):
-        operation, made = patch.written.patch.operation, bench.value(patch)
+        operation, made = patch.written.patch.operation, at.value(patch)
         found |= edit(
             chain.filters,
             operation,
@@ -100,14 +100,14 @@ def patch_http_filters(at: Bench, patch: Patch) -> bool:
         with opened(step) as manager:
             filters = manager.http_filters
             place = _end(filters, patch.written.patch.filter_class)
-            made = bench.value(patch)
+            made = at.value(patch)
             found |= edit(filters, operation, lambda one: places.has_name(name, one.name), made, end=place)
     return found
 
 
 def fill_in_extensions(at: Bench, patch: Patch) -> bool:
     """Put a filter's settings where a filter of that name asks for them over the stream."""
-    made = bench.value(patch)
+    made = at.value(patch)
     found = False
     for step in _managers(at, patch):
         with opened(step) as manager:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lateen.api.networking.envoy_filter import ApplyTo, PatchContext
-from lateen.envoy.patches import bench, clusters, listeners, route_tables
+from lateen.envoy.patches import clusters, listeners, route_tables
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.values import BadValue
 from lateen.model.proxy import Role
@@ -50,7 +50,7 @@ def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Pat
     at, faults = Bench(resources, role), list[Diagnostic]()
     readable: list[Patch] = []
     for one in sets:
-        found = [fault for patch in one.patches if (fault := _fault(patch)) is not None]
+        found = [fault for patch in one.patches if (fault := _fault(at, patch)) is not None]
         faults += found
         if not found:
             readable += one.patches
@@ -58,7 +58,8 @@ def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Pat
         for patch in readable:
             if patch.written.apply_to is place and step(at, patch):
                 at.matched.add(patch.origin)
-    return Patched(at.finished(), at.changed(), frozenset(at.matched), tuple(faults))
+    finished = at.finished()
+    return Patched(finished, at.changed(finished), frozenset(at.matched), tuple(faults))
 
 
 def unmatched(patch: Patch) -> Diagnostic:
@@ -72,13 +73,13 @@ def unmatched(patch: Patch) -> Diagnostic:
     return Diagnostic(patch.origin, why)
 
 
-def _fault(patch: Patch) -> Diagnostic | None:
+def _fault(at: Bench, patch: Patch) -> Diagnostic | None:
     """Tell what Envoy could not read of a patch; None where all is well."""
     if patch.written.apply_to not in _STEPS:
         return None
     try:
-        bench.value(patch)
+        at.value(patch)
     except BadValue as bad:
-        at = Origin(patch.origin.key, f"{patch.origin.path}.patch.value")
-        return Diagnostic(at, f"{bad}; nothing of this EnvoyFilter is done")
+        place = Origin(patch.origin.key, f"{patch.origin.path}.patch.value")
+        return Diagnostic(place, f"{bad}; nothing of this EnvoyFilter is done")
     return None

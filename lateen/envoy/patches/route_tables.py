@@ -8,7 +8,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from lateen import names
 from lateen.api.networking.envoy_filter import PatchContext, RouteConfigurationMatch
-from lateen.envoy.patches import bench, places
+from lateen.envoy.patches import places
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.lists import change, edit
 from lateen.envoy.values import typed
@@ -23,7 +23,7 @@ def patch_tables(at: Bench, patch: Patch) -> bool:
     """Change whole tables."""
     found = False
     for table in _tables(at, patch):
-        change(table, patch.written.patch.operation, bench.value(patch))
+        change(table, patch.written.patch.operation, at.value(patch))
         found = True
     return found
 
@@ -33,7 +33,7 @@ def patch_virtual_hosts(at: Bench, patch: Patch) -> bool:
     asked = _asked(patch).vhost
     found = False
     for table in _tables(at, patch):
-        operation, made = patch.written.patch.operation, bench.value(patch)
+        operation, made = patch.written.patch.operation, at.value(patch)
         found |= edit(table.virtual_hosts, operation, lambda host: places.is_virtual_host(asked, host), made)
     return found
 
@@ -46,7 +46,7 @@ def patch_routes(at: Bench, patch: Patch) -> bool:
     for table in _tables(at, patch):
         for host in table.virtual_hosts:
             if places.is_virtual_host(asked, host):
-                operation, made = patch.written.patch.operation, bench.value(patch)
+                operation, made = patch.written.patch.operation, at.value(patch)
                 found |= edit(host.routes, operation, lambda one: places.is_route(route, one), made)
     return found
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lateen.api.networking.gateway import Gateway
+from lateen.model import proxy as proxies
 from lateen.model.proxy import Proxy, Role
 from lateen.model.snapshot import Snapshot
 from lateen.model.view import ClassKey, ProxyView
@@ -60,17 +61,7 @@ class Plans:
         return self._servers[place]
 
     def _proxy(self, workload: Workload) -> Proxy:
-        return Proxy(
-            key=workload.key,
-            role=Role.GATEWAY if self.is_gateway(workload) else Role.SIDECAR,
-            labels=workload.labels,
-            address=workload.address,
-            locality=workload.locality,
-            network=workload.network,
-            ports=workload.ports,
-            owner=workload.owner,
-            account=workload.service_account,
-        )
+        return proxies.of_workload(workload, Role.GATEWAY if self.is_gateway(workload) else Role.SIDECAR)
 
 
 def _server_plan(view: ProxyView, cache: PlanCache) -> ProxyPlan:
