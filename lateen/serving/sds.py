@@ -93,11 +93,14 @@ class SecretServer:
     def _take(self, stream: "_Stream", request: Any) -> None:
         """Take notice of what the proxy asks for, accepts or refuses."""
         accepted = stream.receive(request)
+        roots = [name for name in (ROOT_SECRET, OWN_ROOT_SECRET) if name in stream.names]
+        for name in roots:
+            # what is asked for and not yet taken is not had
+            self._bundles.setdefault(name, "")
         if accepted is None:
             return
-        for name in (ROOT_SECRET, OWN_ROOT_SECRET):
-            if name in stream.names:
-                self._bundles[name] = accepted.bundle.digest
+        for name in roots:
+            self._bundles[name] = accepted.bundle.digest
         if WORKLOAD_SECRET in stream.names:
             self._signer = accepted.certificate.issued.signer
             issued = accepted.certificate.issued

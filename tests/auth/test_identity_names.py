@@ -91,11 +91,16 @@ def test_ordinary_names_stay_readable_and_missing_ones_are_unknown() -> None:
 
 
 @given(st.tuples(*[LABEL_VALUES] * 6))
-def test_a_pattern_finds_each_part_of_a_peer_name(parts: tuple[str, ...]) -> None:
+def test_a_pattern_finds_each_part_of_a_peer_name_as_it_is_written(parts: tuple[str, ...]) -> None:
     peer = PeerName(*parts)
     for field, part in asdict(peer).items():
         found = re.search(names.peer_pattern(field), str(peer))
-        assert found is not None and found[1] == part
+        assert found is not None and found[1] == names.peer_text(part)
+
+
+@pytest.mark.parametrize("label", ["reviews-v1", "My_App", "1.0-rc.1", "a.b_c-d"])
+def test_usual_labels_are_written_as_they_are(label: str) -> None:
+    assert names.peer_text(label) == label
 
 
 def test_an_instance_name_says_which_workload_of_which_namespace() -> None:
