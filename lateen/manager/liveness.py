@@ -38,6 +38,11 @@ class Generations(Protocol):
     """Knows when an object changed, whom it concerns, and who has acknowledged that: the control loop."""
 
     @property
+    def generation(self) -> int:
+        """The generation that contains all that has been reported so far."""
+        ...
+
+    @property
     def changed_at(self) -> Mapping[ObjectKey, int]:
         """The generation of each object's last change."""
         ...
@@ -107,12 +112,20 @@ class Liveness:
         clock = asyncio.get_running_loop().time
         deadline = clock() if status.refused else clock() + timeout_seconds
         unready, missing = await self._wait_ready(status.object, deadline - clock())
-        generation, is_concerned = self._generations.changed_at.get(key, 0), self._generations.concerns(key)
+        generation, is_concerned = self._generation_of(status.object), self._generations.concerns(key)
         unsettled = await self._generations.wait_settled(generation, max(0.0, deadline - clock()), is_concerned)
         if self._others is not None:
             unsettled += await self._others(key, max(0.0, deadline - clock()))
         concerned = tuple(proxy for proxy in self._connected() if is_concerned(_workload_of(proxy)))
         return Verdict(generation, concerned, unsettled, unready, missing, status.refused)
+
+    def _generation_of(self, item: Item) -> int:
+        """Return the generation that contains an object: one with workloads is newer than its last change, as it
+        contains their readiness, too.
+        """
+        if _replicas(item) is not None:
+            return self._generations.generation
+        return self._generations.changed_at.get(item.key, 0)
 
     async def _wait_ready(self, item: Item, timeout_seconds: float) -> tuple[tuple[Instance, ...], int]:
         """Wait for the object's own workloads; return what is still lacking when the time is over."""
