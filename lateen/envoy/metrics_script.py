@@ -6,7 +6,18 @@ The same is done by `lateen.plan.compact_labels` for whoever reads over the admi
 from typing import Final
 
 from lateen.names import LATEST, UNKNOWN
-from lateen.plan.compact_labels import BETWEEN, BETWEEN_FACTS, CALLER, FACT_LABELS, FACTS, MUTUAL, SERVICE, TAG
+from lateen.plan.compact_labels import (
+    BETWEEN,
+    BETWEEN_FACTS,
+    CALLER,
+    FACT_LABELS,
+    FACTS,
+    MUTUAL,
+    PLACES,
+    SERVICE,
+    TAG,
+    TCP,
+)
 
 
 def script() -> str:
@@ -28,6 +39,8 @@ def script() -> str:
         namespace=SERVICE[2],
         own_service=place("service") + 1,
         own_namespace=place("namespace") + 1,
+        places=PLACES,
+        tcp=TCP,
     )
 
 
@@ -56,7 +69,7 @@ end
 
 local function labels(text)
   local part = split(text, "{between}")
-  if #part ~= 11 then return '{tag}="' .. text .. '"' end
+  if #part ~= {places} then return '{tag}="' .. text .. '"' end
   local out, calls, own = {{}}, part[1] == "{caller}", facts(part[2])
   add(out, "reporter", calls and "source" or "destination")
   add_end(out, calls and "source" or "destination", own, part[5])
@@ -66,13 +79,12 @@ local function labels(text)
   add(out, "{name}", part[7] ~= "" and part[7] or service)
   local namespace = part[8] ~= "" and part[8] or "{unknown}"
   add(out, "{namespace}", calls and namespace or own[{own_namespace}])
-  if part[9] == "" then
-    add(out, "request_protocol", "tcp")
-  else
-    add(out, "response_code", part[9])
-    add(out, "grpc_response_status", part[10])
+  add(out, "request_protocol", part[9])
+  if part[9] ~= "{tcp}" then
+    add(out, "response_code", part[10])
+    add(out, "grpc_response_status", part[11])
   end
-  add(out, "response_flags", part[11])
+  add(out, "response_flags", part[12])
   local policy = part[1] == "{mutual}" and "mutual_tls" or "none"
   add(out, "connection_security_policy", calls and "{unknown}" or policy)
   return table.concat(out, ",")

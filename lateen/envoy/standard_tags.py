@@ -43,7 +43,10 @@ class Vantage:
         return self.side is Side.INBOUND
 
 
-_PROTOCOL: Final = TagText("request_protocol", "%REQ(CONTENT-TYPE)%", "http", "application/grpc", "grpc")
+HTTP: Final = "http"
+GRPC: Final = "grpc"
+GRPC_CONTENT: Final = "application/grpc"
+_PROTOCOL: Final = TagText("request_protocol", "%REQ(CONTENT-TYPE)%", HTTP, GRPC_CONTENT, GRPC)
 _OWN: Final = MappingProxyType(
     {
         "workload": "%ENVIRONMENT(WORKLOAD_NAME)%",
@@ -64,15 +67,15 @@ _HOST: Final[Operators] = (("REQ", ":AUTHORITY"),)
 _SELF: Final[Operators] = (("ENVIRONMENT", "CANONICAL_SERVICE"),)
 
 
-def compact_request_tags(vantage: Vantage) -> tuple[TagText, ...]:
-    """Return the labels of metrics of requests in one, but for the protocol, which Envoy has to tell from a header."""
-    text = _together(vantage, _HOST if vantage.side is Side.OUTBOUND else (), "%RESPONSE_CODE%", "%GRPC_STATUS_NUMBER%")
-    return (TagText(compact_labels.TAG, text), _PROTOCOL)
+def compact_request_tag(vantage: Vantage, protocol: str) -> TagText:
+    """Return the labels of metrics of requests in one."""
+    written = _HOST if vantage.side is Side.OUTBOUND else ()
+    return TagText(compact_labels.TAG, _together(vantage, protocol, written, "%RESPONSE_CODE%", "%GRPC_STATUS_NUMBER%"))
 
 
-def compact_connection_tags(vantage: Vantage) -> tuple[TagText, ...]:
+def compact_connection_tag(vantage: Vantage) -> TagText:
     """Return the labels of metrics of connections in one."""
-    return (TagText(compact_labels.TAG, _together(vantage)),)
+    return TagText(compact_labels.TAG, _together(vantage, compact_labels.TCP))
 
 
 def request_tags(vantage: Vantage) -> tuple[TagText, ...]:
@@ -89,10 +92,10 @@ def request_tags(vantage: Vantage) -> tuple[TagText, ...]:
 
 def connection_tags(vantage: Vantage) -> tuple[TagText, ...]:
     """Return the labels of metrics of connections."""
-    return (*_ends(vantage), *_service(vantage), TagText("request_protocol", "tcp"), *_manner(vantage))
+    return (*_ends(vantage), *_service(vantage), TagText("request_protocol", compact_labels.TCP), *_manner(vantage))
 
 
-def _together(vantage: Vantage, written: Operators = (), code: str = "", grpc_status: str = "") -> str:
+def _together(vantage: Vantage, protocol: str, written: Operators = (), code: str = "", grpc_status: str = "") -> str:
     """Say all values one after another, as `compact_labels` reads them."""
     if vantage.is_callee:
         kind = MUTUAL if vantage.is_mutual else CALLEE
@@ -104,7 +107,7 @@ def _together(vantage: Vantage, written: Operators = (), code: str = "", grpc_st
     service = (_first((_of_cluster("host"), *written)), _first((_of_cluster("name"), *_blocked(written), *written)))
     namespace = "" if vantage.is_callee else _first((_of_cluster("namespace"),))
     ends = (kind, "%ENVIRONMENT(WORKLOAD_FACTS)%", peer, *principals)
-    return compact_labels.BETWEEN.join((*ends, *service, namespace, code, grpc_status, "%RESPONSE_FLAGS%"))
+    return compact_labels.BETWEEN.join((*ends, *service, namespace, protocol, code, grpc_status, "%RESPONSE_FLAGS%"))
 
 
 def _ends(vantage: Vantage) -> Iterator[TagText]:

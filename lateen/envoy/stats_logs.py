@@ -14,10 +14,13 @@ from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 from lateen.envoy import log_filters, newer_fields
 from lateen.envoy.formats import expression_format
 from lateen.envoy.standard_tags import (
+    GRPC,
+    GRPC_CONTENT,
+    HTTP,
     TagText,
     Vantage,
-    compact_connection_tags,
-    compact_request_tags,
+    compact_connection_tag,
+    compact_request_tag,
     connection_tags,
     request_tags,
 )
@@ -31,13 +34,6 @@ _UNITS: Final = {
     Unit.MILLISECONDS: stats_pb2.Config.Histogram.Milliseconds,
     Unit.BYTES: stats_pb2.Config.Histogram.Bytes,
 }
-
-
-class Tags(NamedTuple):
-    """The labels of standard metrics: each by itself, and all in one."""
-
-    whole: tuple[TagText, ...]
-    compact: tuple[TagText, ...]
 
 
 class Reading(NamedTuple):
@@ -61,6 +57,7 @@ CLOSED: Final = (
     Reading(Measure.SENT_BYTES, format="%DOWNSTREAM_WIRE_BYTES_SENT%"),
     Reading(Measure.RECEIVED_BYTES, format="%DOWNSTREAM_WIRE_BYTES_RECEIVED%"),
 )
+_GRPC_HEADER: Final = ("content-type", GRPC_CONTENT)
 _NEVER_REACHED: Final = "!has(upstream.local_address)"
 
 
@@ -68,11 +65,17 @@ def request_metrics(plan: Metrics | None, vantage: Vantage) -> list[Any]:
     """Say the metrics of requests."""
     if plan is None:
         return []
-    tags = Tags(request_tags(vantage), compact_request_tags(vantage))
+    tags = request_tags(vantage)
+    protocols = ((HTTP, log_filters.without_header), (GRPC, log_filters.with_header))
+    made = (
+        (compact_request_tag(vantage, name), log_filters.all_of(log_filters.at_end(), fits(*_GRPC_HEADER)))
+        for name, fits in protocols
+    )
     own = [metric for metric in plan.custom if metric.of_requests]
     return [
-        *_logger(plan, REQUESTS, tags, log_filters.at_end()),
-        *_custom(own, tags.whole),
+        *_whole(plan, REQUESTS, tags, log_filters.at_end()),
+        *(log for compact, when in made for log in _compact(plan, REQUESTS, compact, when)),
+        *_custom(own, tags),
     ]
 
 
@@ -80,14 +83,14 @@ def connection_metrics(plan: Metrics | None, vantage: Vantage) -> list[Any]:
     """Say the metrics of connections; one that never reached a server is opened and closed at once."""
     if plan is None:
         return []
-    tags = Tags(connection_tags(vantage), compact_connection_tags(vantage))
+    tags, compact = connection_tags(vantage), compact_connection_tag(vantage)
     never = log_filters.all_of(log_filters.at_end(), log_filters.cel(_NEVER_REACHED))
+    made = ((OPENED, log_filters.at_open()), (OPENED, never), (CLOSED, log_filters.at_end()))
     own = [metric for metric in plan.custom if metric.of_connections]
     return [
-        *_logger(plan, OPENED, tags, log_filters.at_open()),
-        *_logger(plan, OPENED, tags, never),
-        *_logger(plan, CLOSED, tags, log_filters.at_end()),
-        *_custom(own, tags.whole),
+        *(log for readings, when in made for log in _whole(plan, readings, tags, when)),
+        *(log for readings, when in made for log in _compact(plan, readings, compact, when)),
+        *_custom(own, tags),
     ]
 
 
@@ -97,13 +100,28 @@ def stats_logger(config: Any, when: Any) -> Any:
     return accesslog_pb2.AccessLog(name=NAME, filter=when, typed_config=typed(config))
 
 
-def _logger(plan: Metrics, readings: Iterable[Reading], tags: Tags, when: Any) -> Iterator[Any]:
-    """Say the standard metrics among some readings that are on."""
+def _compact(plan: Metrics, readings: Iterable[Reading], tag: TagText, when: Any) -> Iterator[Any]:
+    """Say the metrics that are on and whose labels are kept in one."""
+    return _logger(((one, (tag,)) for one in readings if _is_compact(plan, one)), when)
+
+
+def _whole(plan: Metrics, readings: Iterable[Reading], tags: Sequence[TagText], when: Any) -> Iterator[Any]:
+    """Say the metrics that are on and whose labels stand each by itself."""
     changes: dict[str, tuple[TagChange, ...]] = dict(plan.changes)
+    others = (one for one in readings if one.name not in plan.disabled and not _is_compact(plan, one))
+    return _logger(((one, _changed(tags, changes.get(one.name, ()))) for one in others), when)
+
+
+def _is_compact(plan: Metrics, reading: Reading) -> bool:
+    """Tell whether a metric has its labels in one: where nobody changes any of them."""
+    return plan.is_compact and reading.name not in {*plan.disabled, *(name for name, _ in plan.changes)}
+
+
+def _logger(readings: Iterable[tuple[Reading, Iterable[TagText]]], when: Any) -> Iterator[Any]:
+    """Say some metrics with their labels; nothing where there are none."""
     config = stats_pb2.Config()
-    for reading in readings:
-        if reading.name not in plan.disabled:
-            _add(config, reading, _chosen(tags, changes.get(reading.name, ()), plan.is_compact))
+    for reading, tags in readings:
+        _add(config, reading, tags)
     if config.counters or config.histograms:
         yield stats_logger(config, when)
 
@@ -139,11 +157,6 @@ def _tag(message: Any, tag: TagText) -> None:
         newer_fields.tell_apart(message, tag.prefix, tag.then, tag.empty)
     elif tag.empty:
         newer_fields.replace_empty(message, tag.empty)
-
-
-def _chosen(tags: Tags, changes: Sequence[TagChange], is_compact: bool) -> tuple[TagText, ...]:
-    """Return the labels in one where nobody changes any of them."""
-    return tags.compact if is_compact and not changes else _changed(tags.whole, changes)
 
 
 def _changed(tags: Sequence[TagText], changes: Iterable[TagChange]) -> tuple[TagText, ...]:

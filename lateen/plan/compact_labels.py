@@ -29,8 +29,9 @@ MUTUAL: Final = "destination-mtls"
 """Who tells: the calling proxy, or the called one of a connection without the mesh's TLS or with it."""
 
 SERVICE: Final = ("destination_service", "destination_service_name", "destination_service_namespace")
-_OUTCOME: Final = ("response_code", "grpc_response_status", "response_flags")
-_PLACES: Final = 11
+TCP: Final = "tcp"
+"""The protocol of connections, which have no status."""
+PLACES: Final = 12
 _TEXT: Final = re.compile(rf'(?<=[{{,]){TAG}="([^"]*)"')
 
 
@@ -42,7 +43,7 @@ def expand(page: str) -> str:
 def labels(text: str) -> dict[str, str]:
     """Return the labels that a text stands for; one of another form is a label by itself."""
     parts = text.split(BETWEEN)
-    if len(parts) != _PLACES:
+    if len(parts) != PLACES:
         return {TAG: text}
     kind, own, peer, peer_principal, own_principal = parts[:5]
     is_caller = kind == CALLER
@@ -76,8 +77,7 @@ def _service(is_caller: bool, own: str, said: list[str]) -> list[str]:
 
 
 def _outcome(said: list[str]) -> dict[str, str]:
-    """Return how the call ended; a connection has no status and is told to be one."""
-    code, grpc_status, flags = said
-    if not code:
-        return {"request_protocol": "tcp", "response_flags": flags}
-    return {"response_code": code, "grpc_response_status": grpc_status, "response_flags": flags}
+    """Return how the call ended; a connection has no status."""
+    protocol, code, grpc_status, flags = said
+    statuses = {} if protocol == TCP else {"response_code": code, "grpc_response_status": grpc_status}
+    return {"request_protocol": protocol, **statuses, "response_flags": flags}

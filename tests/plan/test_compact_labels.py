@@ -3,7 +3,7 @@
 from lateen.plan import compact_labels
 
 SLEEP = "sleep;sleep;latest;default;sleep;unknown;Kubernetes"
-CALL = f"source|{SLEEP}|||spiffe://c/ns/default/sa/sleep|elsewhere.example|PassthroughCluster||503||UF,URX"
+CALL = f"source|{SLEEP}|||spiffe://c/ns/default/sa/sleep|elsewhere.example|PassthroughCluster||http|503||UF,URX"
 
 
 def test_a_text_becomes_istios_labels_with_words_for_what_is_not_known() -> None:
@@ -28,6 +28,7 @@ def test_a_text_becomes_istios_labels_with_words_for_what_is_not_known() -> None
         "destination_service": "elsewhere.example",
         "destination_service_name": "PassthroughCluster",
         "destination_service_namespace": "unknown",
+        "request_protocol": "http",
         "response_code": "503",
         "grpc_response_status": "",
         "response_flags": "UF,URX",
@@ -36,14 +37,14 @@ def test_a_text_becomes_istios_labels_with_words_for_what_is_not_known() -> None
 
 
 def test_a_workload_that_no_service_stands_for_is_called_by_its_own_name() -> None:
-    found = compact_labels.labels(f"destination-mtls|{SLEEP}|{SLEEP}|||||||| -")
+    found = compact_labels.labels(f"destination-mtls|{SLEEP}|{SLEEP}||||||tcp||| -")
     assert (found["destination_service"], found["destination_service_namespace"]) == ("sleep", "default")
     assert (found["connection_security_policy"], found["request_protocol"]) == ("mutual_tls", "tcp")
 
 
 def test_a_page_keeps_all_else() -> None:
-    page = 'a{b="c"} 1\nx{lateen="odd",le="1"} 2\nx{request_protocol="http",lateen="' + CALL + '"} 3\n'
+    page = 'a{b="c"} 1\nx{lateen="odd",le="1"} 2\nx{lateen="' + CALL + '"} 3\n'
     first, second, third, _ = compact_labels.expand(page).split("\n")
     assert (first, second) == ('a{b="c"} 1', 'x{lateen="odd",le="1"} 2')
-    assert third.startswith('x{request_protocol="http",reporter="source",source_workload="sleep",')
+    assert third.startswith('x{reporter="source",source_workload="sleep",')
     assert third.endswith('connection_security_policy="unknown"} 3')
