@@ -240,7 +240,7 @@ class _Doors:
         self._trust = trust
         facts = MeshFacts(settings.name, metadata.version("lateen"), str(settings.directory), time.time(), os.getpid())
 
-        async def lagging(key: ObjectKey, seconds: float) -> tuple[str, ...]:
+        async def lagging(key: ObjectKey | None, seconds: float) -> tuple[str, ...]:
             """Wait for the Mixer process where calls depend on it; traces can be collected later."""
             return await mixer.lagging(key, seconds) if mixer_needs.is_needed(loop.snapshot) else ()
 

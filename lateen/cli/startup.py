@@ -20,6 +20,8 @@ from lateen.cli.failures import BadInput, Failed, NotRunning
 from lateen.cli.meshes import Mesh
 
 _LOOK_AGAIN_SECONDS: Final = 0.1
+_LONGEST_SETTLING_SECONDS: Final = 15.0
+_ANSWER_SECONDS: Final = 5.0
 _LOG_LINES: Final = 5
 _LOG_BYTES: Final = 8192
 _REFUSED_BY_MACHINE: Final = 2
@@ -107,7 +109,16 @@ def _watch(mesh: Mesh, started: Started, owners: frozenset[Wanted], timeout_seco
             if time.monotonic() > deadline:
                 break
             time.sleep(_LOOK_AGAIN_SECONDS)
+        _wait_until_live(api, deadline - time.monotonic())
     _report(mesh, api, found, rows)
+
+
+def _wait_until_live(api: ApiClient, seconds: float) -> None:
+    """Wait until every proxy works by the files; say which ones do not when the time is over."""
+    patience = min(max(seconds, 0.0), _LONGEST_SETTLING_SECONDS)
+    answer = api.get("v1", "wait", timeout=patience, timeout_seconds=patience + _ANSWER_SECONDS)
+    if late := [proxy["proxy"] for proxy in answer["unsettled"]]:
+        click.echo(f"not all of the files are live yet at {', '.join(late)}: see `lateen proxy-status`", err=True)
 
 
 _UNKNOWN: Final[Sequence[Row]] = ()

@@ -22,7 +22,12 @@ _SUPERVISOR: Final = "lateen.platforms.local.supervisor"
 
 @click.command("up")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(exists=True))
-@click.option("-d", "--detach", is_flag=True, help="Return when all workloads are ready; the mesh stays up.")
+@click.option(
+    "-d",
+    "--detach",
+    is_flag=True,
+    help="Return when all workloads are ready and the files are live; the mesh stays up.",
+)
 @click.option("--name", "mesh", metavar="MESH", default=meshes.DEFAULT_NAME, show_default=True, help="Its name.")
 @click.option(
     "--image-map",

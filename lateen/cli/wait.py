@@ -15,34 +15,47 @@ _MARGIN_SECONDS: Final = 10.0
 
 
 @click.command("wait")
-@click.argument("reference", metavar="KIND/NAME", shell_complete=options.complete_reference)
+@click.argument("reference", metavar="[KIND/NAME]", required=False, shell_complete=options.complete_reference)
 @options.mesh_option
 @options.namespace_option()
 @click.option("--timeout", default="30s", show_default=True, help="How long to wait: 500ms, 30s, 2m.")
 @options.output_option("json")
 @click.pass_context
 def command(
-    ctx: click.Context, *, reference: str, mesh: str | None, namespace: str | None, timeout: str, form: str | None
+    ctx: click.Context,
+    *,
+    reference: str | None,
+    mesh: str | None,
+    namespace: str | None,
+    timeout: str,
+    form: str | None,
 ) -> None:
     """Return when every proxy that KIND/NAME concerns has acknowledged it, and its own workloads are ready.
+
+    Without KIND/NAME, return when every proxy works by all that has been accepted so far.
 
     Exit code 0: it is live. Exit code 1: not (yet); the proxies that have not acknowledged it are named. An object of
     which the last version was refused is not live either.
     """
-    kind, name = parse(reference)
     seconds = parse_timeout(timeout)
+    query = _query(reference, namespace or options.DEFAULT_NAMESPACE)
     answer = client.connect(mesh).get(
         "v1",
         "wait",
-        kind=kind,
-        name=name,
-        namespace=namespace or options.DEFAULT_NAMESPACE,
+        **query,
         timeout=seconds,
         timeout_seconds=seconds + _MARGIN_SECONDS,
     )
-    _print(reference, answer, form)
+    _print(reference or "the configuration", answer, form)
     if not answer["is_live"]:
         ctx.exit(FAILED)
+
+
+def _query(reference: str | None, namespace: str) -> dict[str, str]:
+    if reference is None:
+        return {}
+    kind, name = parse(reference)
+    return {"kind": kind, "name": name, "namespace": namespace}
 
 
 def parse_timeout(text: str) -> float:

@@ -84,7 +84,8 @@ class Liveness:
     """Waits for objects to become live.
 
     `instances` lists the workloads of the platform, `connected` the connected proxies as `workload.namespace`.
-    `others` waits, so many seconds at most, for what else has to know an object, and returns what does not know it yet.
+    `others` waits, so many seconds at most, for what else has to know an object (all of them where none is given), and
+    returns what does not know it yet.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Liveness:
         generations: Generations,
         instances: Callable[[], Sequence[Instance]],
         connected: Callable[[], Iterable[str]],
-        others: Callable[[ObjectKey, float], Awaitable[tuple[str, ...]]] | None = None,
+        others: Callable[[ObjectKey | None, float], Awaitable[tuple[str, ...]]] | None = None,
     ) -> None:
         self._store = store
         self._generations = generations
@@ -114,10 +115,21 @@ class Liveness:
         unready, missing = await self._wait_ready(status.object, deadline - clock())
         generation, is_concerned = self._generation_of(status.object), self._generations.concerns(key)
         unsettled = await self._generations.wait_settled(generation, max(0.0, deadline - clock()), is_concerned)
-        if self._others is not None:
-            unsettled += await self._others(key, max(0.0, deadline - clock()))
+        unsettled += await self._lagging(key, deadline - clock())
         concerned = tuple(proxy for proxy in self._connected() if is_concerned(_workload_of(proxy)))
         return Verdict(generation, concerned, unsettled, unready, missing, status.refused)
+
+    async def wait_for_all(self, timeout_seconds: float) -> Verdict:
+        """Return when every proxy works by all that has been accepted so far, or what is missing when time is over."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_seconds
+        generation = self._generations.generation
+        unsettled = await self._generations.wait_settled(generation, timeout_seconds)
+        unsettled += await self._lagging(None, deadline - clock())
+        return Verdict(generation, tuple(self._connected()), unsettled)
+
+    async def _lagging(self, key: ObjectKey | None, timeout_seconds: float) -> tuple[str, ...]:
+        return () if self._others is None else await self._others(key, max(0.0, timeout_seconds))
 
     def _generation_of(self, item: Item) -> int:
         """Return the generation that contains an object: one with workloads is newer than its last change, as it

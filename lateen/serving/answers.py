@@ -136,8 +136,8 @@ def violation(found: Violation) -> Json:
     }
 
 
-def verdict(key: ObjectKey, found: Verdict, proxies: Mapping[str, ProxyStatus]) -> Json:
-    """Say whether an object is live, and what is missing."""
+def verdict(key: ObjectKey | None, found: Verdict, proxies: Mapping[str, ProxyStatus]) -> Json:
+    """Say whether an object is live, or all of them without a key, and what is missing."""
     unsettled = []
     for name in found.unsettled:
         status = proxies.get(name)
@@ -147,7 +147,7 @@ def verdict(key: ObjectKey, found: Verdict, proxies: Mapping[str, ProxyStatus]) 
         {"workload": f"{row.name}.{row.namespace}", "status": row.status, "reason": row.reason} for row in found.unready
     ]
     return {
-        "object": str(key),
+        "object": str(key) if key else None,
         "is_live": found.is_live,
         "generation": found.generation,
         "acknowledged": len(found.concerned) - len(found.unsettled),

@@ -186,13 +186,18 @@ class Api:
         return await self._submitted(self.store.scale(key, replicas))
 
     async def _wait(self, request: web.Request) -> web.Response:
+        """Wait for an object, or for all that has been accepted where none is named."""
+        seconds = requests.seconds(request.query.get("timeout", "30"))
+        if "kind" not in request.query:
+            self.look_at_files()
+            return web.json_response(answers.verdict(None, await self.liveness.wait_for_all(seconds), self._statuses()))
         key = requests.key_of(
             requests.needed(request, "kind"), requests.needed(request, "name"), request.query.get("namespace")
         )
         if self.store.get(key) is None:
             raise Refusal(404, f"{key} does not exist")
         self.look_at_files()
-        verdict = await self.liveness.wait(key, requests.seconds(request.query.get("timeout", "30")))
+        verdict = await self.liveness.wait(key, seconds)
         return web.json_response(answers.verdict(key, verdict, self._statuses()))
 
     async def _list_proxies(self, request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.adapters.redis_server import redis_server
-from tests.live.mesh import Answer, Caller, Mesh, until
+from tests.live.mesh import EXAMPLES, Answer, Caller, Mesh, until
 from tests.live.yaml_texts import together
 
 LIMITED = "http://httpbin:8000/status/200"
@@ -121,3 +121,16 @@ def total(mesh: Mesh, statistic: str, name: str) -> float:
         ).splitlines()
         if line.startswith(statistic) and f'"{name}"' in line
     )
+
+
+def test_a_limit_of_the_mesh_holds_from_the_first_call_after_up(mesh: Mesh) -> None:
+    """Whoever counts is there when `lateen up -d` returns, like every proxy."""
+    file = mesh.base / "limit.json"
+    file.write_text(limit("shared", {"rate": "2/day"}, scope="GLOBAL"))
+    file.chmod(0o644)
+    mesh.up(EXAMPLES / "httpbin", EXAMPLES / "sleep", file)
+    waited = mesh.run("wait")
+    with mesh.call_from("deploy/sleep") as caller:
+        statuses = [one.status for one in caller.requests(LIMITED, TRIES)]
+    assert (waited.code, waited.out.startswith("the configuration is live: ")) == (0, True), waited
+    assert statuses == [200] * 2 + [429] * (TRIES - 2)

@@ -82,12 +82,14 @@ class MixerProcess:
         except (TimeoutError, Refused, Unavailable) as problem:
             self._tell(f"the Mixer process is not up yet: {problem}")
 
-    async def lagging(self, key: ObjectKey, timeout_seconds: float) -> tuple[str, ...]:
+    async def lagging(self, key: ObjectKey | None, timeout_seconds: float) -> tuple[str, ...]:
         """Wait until the process works by the newest snapshot, if the object concerns it and it is needed.
+
+        Without an object it is waited for in any case.
 
         Returns its name when the time is over before.
         """
-        if key.group in mixer_files.GROUPS:
+        if key is None or key.group in mixer_files.GROUPS:
             try:
                 async with asyncio.timeout(timeout_seconds):
                     await self._settled.wait()
