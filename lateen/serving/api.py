@@ -17,6 +17,7 @@ from aiohttp import web
 
 from lateen.api import kinds
 from lateen.api.decode import DEFAULT_NAMESPACE
+from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.structs import Struct
 from lateen.api.violations import Severity, Violation
@@ -154,6 +155,12 @@ class Api:
             and namespace in (None, status.object.namespace or namespace)
             and name in (None, status.object.name)
         ]
+        if row is not None and row.spec is WorkloadEntry:
+            found += [
+                answers.registered_entry(entry)
+                for entry in self.loop.entries()
+                if namespace in (None, entry.object.namespace) and name in (None, entry.object.name)
+            ]
         if name is not None and not found:
             raise Refusal(404, f"{word} '{name}' does not exist{_in(namespace)}")
         return web.json_response({"objects": found})
