@@ -384,15 +384,15 @@ def _keep_addresses(loop: ControlLoop, file: StateFile) -> _AddressKeeper:
 
 def _keep_registrations(loop: ControlLoop, file: StateFile) -> None:
     """Keep over a restart which entries stand for members of groups: written down before anybody is told."""
-    saved = list(file.load())
-    loop.registrations.load(saved)
+    registrations = loop.registrations
+    registrations.load(file.load())
+    saved = registrations.revision
 
     def save_if_changed(_: Snapshot) -> None:
         nonlocal saved
-        records = list(loop.registrations.records())
-        if records != saved:
-            file.save(records)
-            saved = records
+        if registrations.revision != saved:
+            file.save(registrations.records())
+            saved = registrations.revision
 
     loop.subscribe(save_if_changed)
 

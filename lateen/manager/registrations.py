@@ -23,6 +23,9 @@ from lateen.model.workload import Workload, WorkloadKey
 GRACE_SECONDS: Final = 10.0
 """How long an entry outlives the connection of its proxy, as in Istio."""
 
+RETURN_SECONDS: Final = 120.0
+"""How long after a restart a proxy may take to come back: longer than Envoy's longest pause between attempts."""
+
 CONTROLLER_ANNOTATION: Final = "istio.io/workloadController"
 CONNECTED_ANNOTATION: Final = "istio.io/connectedAt"
 DISCONNECTED_ANNOTATION: Final = "istio.io/disconnectedAt"
@@ -34,14 +37,13 @@ _MICROSECONDS: Final = 1_000_000
 class Registration:
     """An entry that stands for a member; times are seconds since the epoch, 0 for never.
 
-    `goes_at` is when its grace ends by the clock of the registrations, None while its proxy is connected or is known to
-    come back. `unasked` tells that the member was an endpoint while its group had no probe. `member` is the workload as
-    it was last reported; None before that.
+    `goes_at` is when its grace ends by the clock of the registrations, None while its proxy is connected. `unasked`
+    tells that the member was an endpoint while its group had no probe. `member` is the workload as it was last
+    reported; None before that.
     """
 
     key: ObjectKey
     workload: WorkloadKey
-    group: str
     created_at: float
     connected_at: float
     disconnected_at: float = 0.0
@@ -64,8 +66,9 @@ class Entry:
 class Registrations:
     """Knows the members, which of them are connected, and which entries stand for them. No I/O.
 
-    What changes how the mesh sees a member is returned: the member as it is from now on. `controller` names this
-    control plane in the entries, `now` is in seconds since the epoch, `clock` steady.
+    What changes how the mesh sees a member is returned: the member as it is from now on. `revision` grows with every
+    change of an entry. `controller` names this control plane in the entries, `now` is in seconds since the epoch,
+    `clock` steady.
     """
 
     def __init__(
@@ -82,49 +85,24 @@ class Registrations:
         self._members: dict[WorkloadKey, Workload] = {}
         self._connected: set[WorkloadKey] = set()
         self._entries: dict[ObjectKey, Registration] = {}
-        self._restored: dict[WorkloadKey, ObjectKey] = {}
+        self.revision = 0
         self._written: dict[str, tuple[Shelf, frozenset[str]]] = {}
 
     # Restarts
 
     def records(self) -> Sequence[Record]:
         """Return what a successor must know, in words that JSON knows."""
-        return [
-            {
-                "entry": one.key.name,
-                "namespace": one.key.namespace,
-                "workload": one.workload.name,
-                "group": one.group,
-                "created_at_us": round(one.created_at * _MICROSECONDS),
-                "connected_at_us": round(one.connected_at * _MICROSECONDS),
-                "disconnected_at_us": round(one.disconnected_at * _MICROSECONDS),
-                "unasked": int(one.unasked),
-            }
-            for _, one in sorted(self._entries.items())
-        ]
+        return [_record(one) for _, one in sorted(self._entries.items())]
 
     def load(self, records: Iterable[Record]) -> None:
         """Take over what a predecessor knew. Call it before anything is reported.
 
-        The entry of a member that was connected stands while its pod is there: its proxy is about to come back. All
-        others begin their time of grace.
+        The entry of a pod that is there stands while its proxy may still be on its way back. All others begin their
+        time of grace.
         """
         goes_at = self._clock() + GRACE_SECONDS
         for record in records:
-            workload = WorkloadKey(str(record["namespace"]), str(record["workload"]))
-            key = groups.named_entry(workload.namespace, str(record["entry"]))
-            self._entries[key] = Registration(
-                key,
-                workload,
-                str(record["group"]),
-                int(record["created_at_us"]) / _MICROSECONDS,
-                int(record["connected_at_us"]) / _MICROSECONDS,
-                int(record["disconnected_at_us"]) / _MICROSECONDS,
-                bool(record["unasked"]),
-                goes_at,
-            )
-            if not record["disconnected_at_us"]:
-                self._restored[workload] = key
+            self._put(replace(_recorded(record), goes_at=goes_at))
 
     # What happens
 
@@ -134,9 +112,9 @@ class Registrations:
             self._members.pop(workload.key, None)
             return workload
         self._members[workload.key] = workload
-        restored = self._restored.pop(workload.key, None)
-        if restored is not None and restored == _key_of(workload):
-            self._entries[restored] = replace(self._entries[restored], goes_at=None)
+        known = self._entries.get(_key_of(workload))
+        if known is not None and known.member is None and known.workload == workload.key:
+            self._put(replace(known, goes_at=self._clock() + RETURN_SECONDS))
         return self._settle(workload)
 
     def remove(self, key: WorkloadKey) -> None:
@@ -154,7 +132,7 @@ class Registrations:
             return None
         known = self._entries.get(_key_of(member))
         if known is not None:
-            self._entries[known.key] = replace(known, connected_at=self._now(), disconnected_at=0.0, goes_at=None)
+            self._put(replace(known, connected_at=self._now(), disconnected_at=0.0, goes_at=None))
         return self._settle(member)
 
     def disconnect(self, key: WorkloadKey) -> None:
@@ -176,7 +154,7 @@ class Registrations:
         now = self._clock()
         gone = [one for one in self._entries.values() if one.goes_at is not None and one.goes_at <= now]
         for one in gone:
-            del self._entries[one.key]
+            self._take(one.key)
         members = (self._members.get(one.workload) for one in gone)
         return tuple(self._settle(member) for member in members if member is not None)
 
@@ -201,15 +179,15 @@ class Registrations:
         key, group = _key_of(member), self._group_of(member)
         known = self._entries.get(key)
         if group is None or self._is_taken(key, member.address):
-            self._entries.pop(key, None)
+            self._take(key)
             return member
         if known is None and member.key not in self._connected:
             return member
         if known is None:
             now = self._now()
-            known = Registration(key, member.key, group.name, now, now)
+            known = Registration(key, member.key, now, now)
         is_unasked = known.unasked or group.spec.probe is None
-        self._entries[key] = replace(known, workload=member.key, group=group.name, unasked=is_unasked, member=member)
+        self._put(replace(known, workload=member.key, unasked=is_unasked, member=member))
         return self.as_seen(member)
 
     def _group_of(self, workload: Workload) -> Group | None:
@@ -230,9 +208,20 @@ class Registrations:
     def _part(self, member: Workload) -> None:
         """Begin the grace of what stands for a member."""
         one = self._entries.get(_key_of(member))
-        if one is not None and not one.disconnected_at:
+        if one is not None:
             goes_at = self._clock() + GRACE_SECONDS
-            self._entries[one.key] = replace(one, disconnected_at=self._now(), goes_at=goes_at)
+            sooner = goes_at if one.goes_at is None else min(one.goes_at, goes_at)
+            self._put(replace(one, disconnected_at=one.disconnected_at or self._now(), goes_at=sooner))
+
+    def _put(self, one: Registration) -> None:
+        known = self._entries.get(one.key)
+        self._entries[one.key] = one
+        if known is None or _record(known) != _record(one):
+            self.revision += 1
+
+    def _take(self, key: ObjectKey) -> None:
+        if self._entries.pop(key, None) is not None:
+            self.revision += 1
 
     def _entry(self, one: Registration) -> Entry | None:
         """Describe an entry; None before the workload of one from before a restart is reported."""
@@ -250,6 +239,30 @@ class Registrations:
         else:
             when = {CONNECTED_ANNOTATION: written_time(one.connected_at)}
         return {CONTROLLER_ANNOTATION: self._controller, **when}
+
+
+def _record(one: Registration) -> Record:
+    return {
+        "entry": one.key.name,
+        "namespace": one.key.namespace,
+        "workload": one.workload.name,
+        "created_at_us": round(one.created_at * _MICROSECONDS),
+        "connected_at_us": round(one.connected_at * _MICROSECONDS),
+        "disconnected_at_us": round(one.disconnected_at * _MICROSECONDS),
+        "unasked": int(one.unasked),
+    }
+
+
+def _recorded(record: Record) -> Registration:
+    namespace = str(record["namespace"])
+    return Registration(
+        groups.named_entry(namespace, str(record["entry"])),
+        WorkloadKey(namespace, str(record["workload"])),
+        int(record["created_at_us"]) / _MICROSECONDS,
+        int(record["connected_at_us"]) / _MICROSECONDS,
+        int(record["disconnected_at_us"]) / _MICROSECONDS,
+        bool(record["unasked"]),
+    )
 
 
 def written_time(seconds: float) -> str:

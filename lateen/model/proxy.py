@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lateen.model.workload import NO_PORTS, Locality, Workload, WorkloadKey
+from lateen.model.workload import Locality, Workload, WorkloadKey
 
 
 class Role(StrEnum):
@@ -33,7 +33,7 @@ class Proxy:
     owner: str = ""
     account: str = "default"
     tracing: str = ""
-    entry_ports: Mapping[str, int] = NO_PORTS
+    entry_ports: Mapping[str, int] = field(default_factory=dict)
 
 
 def of_workload(workload: Workload, role: Role) -> Proxy:

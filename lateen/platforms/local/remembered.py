@@ -73,6 +73,7 @@ def _read_pod(told: Mapping[str, Any]) -> RememberedPod:
     design = PodDesign(template=PodTemplate.model_validate(told["template"]), **told["design"])
     containers = {name: ContainerMemory(**each) for name, each in told["memory"]["containers"].items()}
     role = Role(told["role"]) if told["role"] else None
-    verdict = HealthVerdict(**told["memory"]["verdict"]) if told["memory"]["verdict"] else None
+    said = told["memory"].get("verdict")
+    verdict = HealthVerdict(**said) if said else None
     memory = PodMemory(**{**told["memory"], "containers": containers, "verdict": verdict})
     return RememberedPod(design=design, role=role, memory=memory)
