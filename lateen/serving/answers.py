@@ -108,14 +108,17 @@ def config_object(status: ObjectStatus, generation: int, doubts: Sequence[Violat
     }
 
 
-def registered_entry(entry: Entry) -> Json:
-    """Describe a WorkloadEntry that stands for a member of a group, in the form of an object that a user wrote."""
+def registered_entry(entry: Entry, generation: int) -> Json:
+    """Describe a WorkloadEntry that stands for a member of a group, in the form of an object that a user wrote.
+
+    `generation` is that of its group.
+    """
     item = entry.object
     status = {"status": {"conditions": [dict(one) for one in entry.conditions]}} if entry.conditions else {}
     body = {**decode.encode(item), **status}
     state = "registered" if entry.is_healthy else "unhealthy"
     return {
-        **config_object(ObjectStatus(item, is_applied=False), 0),
+        **config_object(ObjectStatus(item, is_applied=False), generation),
         "state": state if entry.is_connected else "disconnected",
         "file": "",
         "line": 0,

@@ -157,7 +157,7 @@ class Api:
         ]
         if row is not None and row.spec is WorkloadEntry:
             found += [
-                answers.registered_entry(entry)
+                answers.registered_entry(entry, self.loop.changed_at.get(entry.group, 0))
                 for entry in self.loop.entries()
                 if namespace in (None, entry.object.namespace) and name in (None, entry.object.name)
             ]
@@ -180,7 +180,17 @@ class Api:
             if decoded.errors:
                 raise ConfigRejected("not deleted: the files are not valid", decoded.errors)
             keys = [item.key for item in decoded.objects]
-        return await self._submitted(self.store.delete(keys))
+        return await self._submitted(self._with_reasons(self.store.delete(keys)))
+
+    def _with_reasons(self, edit: Edit) -> Edit:
+        """Add why WorkloadEntries that stand for members of groups cannot be deleted."""
+        groups = {entry.object.key: entry.group for entry in self.loop.entries()}
+        told = "stands for a member of {}: it goes with the member's proxy, or with the group"
+        outcomes = (
+            replace(one, note=told.format(groups[one.key])) if one.key in groups and not one.note else one
+            for one in edit.outcomes
+        )
+        return replace(edit, outcomes=tuple(outcomes))
 
     async def _scale(self, request: web.Request) -> web.Response:
         body = await requests.body_of(request)

@@ -4,8 +4,8 @@ import os
 import signal
 from typing import Any
 
-from tests.live.mesh import EXAMPLES, Caller, Mesh, until
-from tests.live.yaml_texts import container, pod, together
+from tests.live.mesh import EXAMPLES, Caller, Mesh, settle, until
+from tests.live.yaml_texts import container, pod, service, together
 
 ASKED = "http://vm.shop.example:8000/"
 # Answers with its name; on /health with 503 while the file sick-NAME is in its folder.
@@ -43,6 +43,26 @@ spec:
   resolution: STATIC
   ports: [{number: 8000, name: http, protocol: HTTP}]
   workloadSelector: {labels: {tier: vm}}
+"""
+PROXY_CONFIG = """
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: boxes}
+spec:
+  selector: {matchLabels: {app: box}}
+  environmentVariables: {ISTIO_META_AUTO_REGISTER_GROUP: boxes}
+"""
+DENIED = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody-calls-boxes}
+spec: {selector: {matchLabels: {tier: box}}}
+"""
+OWN = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: mine}
+spec: {address: ADDRESS, labels: {tier: box}, ports: {http: 9000}}
 """
 ANNOTATION = "{proxy.istio.io/config: '{proxyMetadata: {ISTIO_META_AUTO_REGISTER_GROUP: vms}}'}"
 
@@ -97,3 +117,38 @@ def test_members_register_and_are_endpoints_while_they_are_healthy(mesh: Mesh) -
             until(lambda: answering(caller) == {"two"}, 20, "one to be gone")
             until(lambda: states(mesh) == ["registered"], 30, "the entry of one to be gone")
         assert load.result.failures == []
+
+
+def test_a_member_by_a_proxy_config_serves_a_service_under_the_policies_of_its_group(httpbin: Mesh) -> None:
+    named = together(
+        PROXY_CONFIG,
+        GROUP.replace("name: vms", "name: boxes").replace("tier: vm", "tier: box"),
+        service("boxes", "{name: http, port: 80}", more="type: ClusterIP").replace("app: boxes", "tier: box"),
+        pod("box", container([httpbin.python, "-c", SERVER, "9000", str(httpbin.base)])),
+    )
+    with httpbin.having(named), httpbin.call_from("deploy/sleep") as caller:
+        until(lambda: caller.get("http://boxes/").body == "box", 20, "the member to answer for the Service")
+        assert "registered as boxes-" in httpbin.do("describe", "workload", "box")
+        with httpbin.having(DENIED):
+            settle(caller, "http://boxes/", 403)
+        settle(caller, "http://boxes/")
+        (before,) = entries(httpbin).values()
+        killed = httpbin.instances("box")[0]
+        os.kill(next(each["pid"] for each in killed["containers"] if each["kind"] == "proxy"), signal.SIGKILL)
+        until(lambda: httpbin.instances("box")[0]["restarts"] > killed["restarts"], 20, "its proxy to be restarted")
+        httpbin.ready("box")
+        settle(caller, "http://boxes/")
+        (after,) = entries(httpbin).values()
+        assert created(after) == created(before)
+        # what a user writes about its address is respected
+        address = after["body"]["spec"]["address"]
+        with httpbin.having(OWN.replace("ADDRESS", address)):
+            until(lambda: [item["name"] for item in entries(httpbin).values()] == ["mine"], 20, "only the user's own")
+            settle(caller, "http://boxes/")
+        until(lambda: [item["name"] for item in entries(httpbin).values()] == [f"boxes-{address}"], 20, "the entry")
+    until(lambda: not entries(httpbin), 30, "no entry to be left")
+
+
+def created(entry: dict[str, Any]) -> str:
+    when: str = entry["body"]["metadata"]["creationTimestamp"]
+    return when

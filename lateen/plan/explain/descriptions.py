@@ -102,8 +102,8 @@ class WorkloadTold:
     identity: str
     labels: dict[str, str]
     locality: str
-    group: str
-    group_place: Place | None
+    group: Place | None
+    registration: str
     ports: tuple[InboundTold, ...]
     mode: str
     mode_place: Place | None
@@ -164,8 +164,8 @@ def workload(plans: Plans, name: str, namespace: str) -> WorkloadTold:
         identity=str(identity) if found.proxied else "",
         labels=dict(found.labels),
         locality="/".join(filter(None, found.locality)),
-        group=_registered(found),
-        group_place=_group_place(found, places),
+        group=_group(found, places),
+        registration=_registration(found),
         ports=tuple(_inbound(view)),
         mode=view.peers.mode.value if found.proxied and role == "sidecar" else "",
         mode_place=places.of(Origin(deciding, "spec.mtls.mode")) if deciding is not None else None,
@@ -177,22 +177,22 @@ def workload(plans: Plans, name: str, namespace: str) -> WorkloadTold:
     )
 
 
-def _registered(found: Workload) -> str:
+def _group(found: Workload, places: Places) -> Place | None:
+    row = kinds.of_spec(WorkloadGroup)
+    if found.membership is None:
+        return None
+    return places.of_object(ObjectKey(row.group, row.kind, found.key.namespace, found.membership.group))
+
+
+def _registration(found: Workload) -> str:
     """Say how a member of a group stands; nothing of a workload that is none."""
     known = found.membership
     if known is None:
         return ""
     if not known.entry:
-        return f"not registered in {known.group}"
+        return "not registered"
     why = known.verdict.message if known.verdict is not None else "its probe has not succeeded yet"
     return f"registered as {known.entry}, {'healthy' if known.healthy else f'not healthy: {why}'}"
-
-
-def _group_place(found: Workload, places: Places) -> Place | None:
-    row = kinds.of_spec(WorkloadGroup)
-    if found.membership is None or not found.membership.entry:
-        return None
-    return places.of_object(ObjectKey(row.group, row.kind, found.key.namespace, found.membership.group))
 
 
 def _client(plans: Plans, namespace: str) -> ProxyPlan | None:
