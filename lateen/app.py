@@ -216,7 +216,12 @@ class _Measures:
         self.scraper = Scraper(PROBE_SOURCE, version=facts.version)
         self.registry = metrics.registry(
             metrics.ControlPlane(facts.version, facts.started_at, store, loop, pushes, lambda: _expiry(trust)),
-            (*pushes.meters.instruments, *loop.meters.instruments, *trust.issuer.meters.instruments),
+            (
+                *pushes.meters.instruments,
+                *loop.meters.instruments,
+                *loop.registrations.meters.instruments,
+                *trust.issuer.meters.instruments,
+            ),
         )
         self.registry.add(self.scraper.failures, self.scraper.lines_left_out)
         self._mixer = MixerClient(settings.directory / mixer_files.ADMIN_SOCKET)

@@ -24,7 +24,7 @@ from lateen.manager.pushes import Connection, Outlet, Pushes
 from lateen.manager.registrations import Entry, Registrations
 from lateen.model import proxy as proxies
 from lateen.model.key_sets import KeySet
-from lateen.model.proxy import Proxy, Role
+from lateen.model.proxy import Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.view import ClassKey
 from lateen.model.workload import Workload, WorkloadKey
@@ -183,7 +183,11 @@ class ControlLoop:
         Raises `ProtocolError` for a node id of another form, `NotPermitted` for one of no workload of the mesh or of
         another workload than the `peer` whose certificate the connection has shown.
         """
-        proxy = self._proxy_of(node, peer)
+        workload, role = self._identify(node, peer)
+        member = self.registrations.connect(workload.key)
+        if member is not None and member != workload:
+            self._see_anew([member])
+        proxy = proxies.of_workload(member or workload, role)
         self.push()
         connection = self._pushes.connect(str(proxy.key), outlet)
         self._pushes.place(connection, self._classes.admit(proxy, self.generation))
@@ -229,8 +233,8 @@ class ControlLoop:
         """List the WorkloadEntries that stand for members of groups."""
         return self.registrations.entries()
 
-    def _proxy_of(self, node: NodeIdentity, peer: WorkloadKey | None) -> Proxy:
-        """Return the proxy that says who it is, with its workload as the mesh sees it while the proxy is connected."""
+    def _identify(self, node: NodeIdentity, peer: WorkloadKey | None) -> tuple[Workload, Role]:
+        """Return the workload of a proxy that says who it is, and what the proxy stands for."""
         identity = names.parse_node_id(node.id)
         if identity is None:
             raise ProtocolError(
@@ -242,10 +246,7 @@ class ControlLoop:
         workload = self._pending.upserts.get(key) or self.snapshot.workloads.get(key)
         if workload is None or key in self._pending.removals:
             raise NotPermitted(f"proxy {identity.proxy} is of no workload of this mesh")
-        member = self.registrations.connect(key)
-        if member is not None and member != workload:
-            self._see_anew([member])
-        return proxies.of_workload(member or workload, Role(identity.role))
+        return workload, Role(identity.role)
 
     def _see_anew(self, members: Sequence[Workload]) -> None:
         """Take in that members of groups are to be seen otherwise than before."""

@@ -15,6 +15,7 @@ from lateen.api.config_set import ConfigSet, Shelf
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.networking.workload_group import WorkloadGroup
 from lateen.api.objects import ConfigObject, ObjectKey
+from lateen.manager.meters import RegistrationMeters
 from lateen.manager.records import Record
 from lateen.model import groups
 from lateen.model.groups import Group
@@ -86,6 +87,7 @@ class Registrations:
         self._connected: set[WorkloadKey] = set()
         self._entries: dict[ObjectKey, Registration] = {}
         self.revision = 0
+        self.meters = RegistrationMeters()
         self._written: dict[str, tuple[Shelf, frozenset[str]]] = {}
 
     # Restarts
@@ -133,6 +135,7 @@ class Registrations:
         known = self._entries.get(_key_of(member))
         if known is not None:
             self._put(replace(known, connected_at=self._now(), disconnected_at=0.0, goes_at=None))
+            self.meters.returned.add()
         return self._settle(member)
 
     def disconnect(self, key: WorkloadKey) -> None:
@@ -155,6 +158,7 @@ class Registrations:
         gone = [one for one in self._entries.values() if one.goes_at is not None and one.goes_at <= now]
         for one in gone:
             self._take(one.key)
+            self.meters.dropped.add()
         members = (self._members.get(one.workload) for one in gone)
         return tuple(self._settle(member) for member in members if member is not None)
 
@@ -186,6 +190,7 @@ class Registrations:
         if known is None:
             now = self._now()
             known = Registration(key, member.key, now, now)
+            self.meters.registered.add()
         is_unasked = known.unasked or group.spec.probe is None
         self._put(replace(known, workload=member.key, unasked=is_unasked, member=member))
         return self.as_seen(member)
@@ -210,6 +215,7 @@ class Registrations:
         one = self._entries.get(_key_of(member))
         if one is not None:
             goes_at = self._clock() + GRACE_SECONDS
+            self.meters.parted.add(int(not one.disconnected_at))
             sooner = goes_at if one.goes_at is None else min(one.goes_at, goes_at)
             self._put(replace(one, disconnected_at=one.disconnected_at or self._now(), goes_at=sooner))
 

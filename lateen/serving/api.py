@@ -249,6 +249,7 @@ class Api:
             return web.json_response({"words": self._workload_words(namespace)})
         row = kinds.of_word(request.query.get("kind", ""))
         keys = [status.object.key for status in self.store.statuses()]
+        keys += [entry.object.key for entry in self.loop.entries()]
         names = {key.name for key in keys if row is not None and (key.group, key.kind) == (row.group, row.kind)}
         return web.json_response({"words": sorted(names)})
 

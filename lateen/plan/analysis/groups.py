@@ -1,10 +1,12 @@
 """WorkloadGroups and their members: groups that do not exist, and what both say differently."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import cast
 
 from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.networking.workload_group import WorkloadGroup
+from lateen.api.objects import ObjectKey
 from lateen.model import groups, proxy_settings
 from lateen.model.groups import Group
 from lateen.model.workload import Workload
@@ -13,8 +15,9 @@ from lateen.plan.analysis.world import Found, Template, World, at
 
 def missing(world: World) -> Found:
     """Yield owners of pods that are to register in a group that does not exist."""
+    templates = {(one.owner.namespace, one.owner.name): one for one in world.templates}
     for workload, name in _members(world):
-        template = _template_of(world, workload)
+        template = templates.get((workload.key.namespace, workload.owner or workload.key.name))
         if template is not None and _group(world, workload) is None:
             says = f"there is no WorkloadGroup {workload.key.namespace}/{name} to register in"
             path = _annotation_path(template)
@@ -32,14 +35,19 @@ def contradicted(world: World) -> Found:
 
 def passed_over(world: World) -> Found:
     """Yield WorkloadEntries of a user's that keep a member from being registered."""
+    written: defaultdict[tuple[str, str], list[ObjectKey]] = defaultdict(list)
+    for entry in world.config.of(WorkloadEntry):
+        written[entry.namespace, entry.spec.address].append(entry.key)
     for workload, name in _members(world):
+        says = f"stands for {workload.key}, which WorkloadGroup {name} would register"
+        counts = f"{says}: what is written here counts, and its health is not asked"
+        at_address = written.get((workload.key.namespace, workload.address), []) if workload.address else []
+        for key in at_address:
+            yield at(key, "spec.address"), counts
         own = groups.entry_key(workload, name)
-        for entry in world.config.of(WorkloadEntry, workload.key.namespace):
-            has_address = bool(workload.address) and entry.spec.address == workload.address
-            if has_address or entry.key == own:
-                path = "spec.address" if has_address else ""
-                says = f"stands for {workload.key}, which WorkloadGroup {name} would register"
-                yield at(entry.key, path), f"{says}: what is written here counts, and its health is not asked"
+        if own in world.config and own not in at_address:
+            says = f"has the name of the entry by which WorkloadGroup {name} would register {workload.key}"
+            yield at(own), f"{says}, which therefore is no endpoint: give it another name"
 
 
 def _members(world: World) -> Iterator[tuple[Workload, str]]:
@@ -51,11 +59,6 @@ def _members(world: World) -> Iterator[tuple[Workload, str]]:
 def _group(world: World, workload: Workload) -> Group | None:
     name = workload.membership.group if workload.membership is not None else ""
     return cast(Group | None, world.config.shelf(WorkloadGroup, workload.key.namespace).get(name))
-
-
-def _template_of(world: World, workload: Workload) -> Template | None:
-    home = (one for one in world.templates if one.owner.namespace == workload.key.namespace)
-    return next((one for one in home if one.owner.name == (workload.owner or workload.key.name)), None)
 
 
 def _annotation_path(template: Template) -> str:

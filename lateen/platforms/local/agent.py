@@ -134,6 +134,7 @@ class Agent:
         self._seen_config: ConfigSet | None = None
         self._seen_health: dict[WorkloadKey, tuple[bool, HealthVerdict | None]] = {}
         self._notices: dict[tuple[str, str, str], Notice] = {}
+        self._waiting_for_groups: set[tuple[str, str, str]] = set()
         self._last_address = ""
         self._host_ports = HostPorts(supervisor, {}, settings.host_address)
         self._host_address = settings.host_address
@@ -271,16 +272,18 @@ class Agent:
             self._look_at_group(life)
 
     def _look_at_group(self, life: PodLife) -> None:
-        """Have a member's health watched as its group says now."""
+        """Have a member's health watched as its group says now; tell once while there is no such group."""
         if not life.group or life.stopping:
             return
         group = self._mesh.config.shelf(WorkloadGroup, life.design.namespace).get(life.group)
+        waiting = (life.design.namespace, life.design.owner, life.group)
         if group is not None and isinstance(group.spec, WorkloadGroup):
+            self._waiting_for_groups.discard(waiting)
             life.check(group.spec.probe)
-            return
-        missing = f"is to register in WorkloadGroup {life.design.namespace}/{life.group}, which does not exist"
-        text = f"{missing}: no service has it as an endpoint until it does"
-        self._note(Notice(subject=life.design.owner, namespace=life.design.namespace, text=text))
+        elif waiting not in self._waiting_for_groups:
+            self._waiting_for_groups.add(waiting)
+            missing = f"WorkloadGroup {life.design.namespace}/{life.group} does not exist"
+            self._tell(f"{_shown(life)}: {missing}: no service has it as an endpoint until it does")
 
     def _note(self, notice: Notice) -> None:
         key = (notice.namespace, notice.subject, notice.text)
