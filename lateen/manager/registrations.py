@@ -114,8 +114,8 @@ class Registrations:
             self._members.pop(workload.key, None)
             return workload
         self._members[workload.key] = workload
-        known = self._entries.get(_key_of(workload))
-        if known is not None and known.member is None and known.workload == workload.key:
+        known = self._standing(workload)
+        if known is not None and known.member is None:
             self._put(replace(known, goes_at=self._clock() + RETURN_SECONDS))
         return self._settle(workload)
 
@@ -132,7 +132,7 @@ class Registrations:
         member = self._members.get(key)
         if member is None:
             return None
-        known = self._entries.get(_key_of(member))
+        known = self._standing(member)
         if known is not None:
             self._put(replace(known, connected_at=self._now(), disconnected_at=0.0, goes_at=None))
             self.meters.returned.add()
@@ -168,7 +168,7 @@ class Registrations:
         """Return a workload that the platform describes as the mesh sees it."""
         if workload.membership is None:
             return workload
-        known, group = self._entries.get(_key_of(workload)), self._group_of(workload)
+        known, group = self._standing(workload), self._group_of(workload)
         if known is None or group is None:
             return workload
         return groups.registered(workload, group, was_offered_unasked=known.unasked)
@@ -181,7 +181,7 @@ class Registrations:
     def _settle(self, member: Workload) -> Workload:
         """Register a member or give its entry up, as things are now; return it as the mesh sees it."""
         key, group = _key_of(member), self._group_of(member)
-        known = self._entries.get(key)
+        known = self._standing(member)
         if group is None or self._is_taken(key, member.address):
             self._take(key)
             return member
@@ -192,8 +192,13 @@ class Registrations:
             known = Registration(key, member.key, now, now)
             self.meters.registered.add()
         is_unasked = known.unasked or group.spec.probe is None
-        self._put(replace(known, workload=member.key, unasked=is_unasked, member=member))
+        self._put(replace(known, unasked=is_unasked, member=member))
         return self.as_seen(member)
+
+    def _standing(self, member: Workload) -> Registration | None:
+        """Return the entry that stands for a member; one of an earlier pod with its address does not."""
+        found = self._entries.get(_key_of(member))
+        return found if found is not None and found.workload == member.key else None
 
     def _group_of(self, workload: Workload) -> Group | None:
         if workload.membership is None:
@@ -212,7 +217,7 @@ class Registrations:
 
     def _part(self, member: Workload) -> None:
         """Begin the grace of what stands for a member."""
-        one = self._entries.get(_key_of(member))
+        one = self._standing(member)
         if one is not None:
             goes_at = self._clock() + GRACE_SECONDS
             self.meters.parted.add(int(not one.disconnected_at))

@@ -258,6 +258,18 @@ def test_a_pod_with_the_name_of_an_earlier_one_gets_an_entry_of_its_own() -> Non
     assert world.names() == ["vms-10.0.0.7"]
 
 
+def test_a_pod_with_the_address_of_an_earlier_one_is_not_registered_before_it_connects() -> None:
+    world = World()
+    world.join()
+    world.all.remove(member().key)
+    heir = replace(member(2), address=member().address)
+    assert not world.all.report(heir).is_registered
+    assert world.all.connect(heir.key) is not None
+    assert [(entry.object.name, entry.is_connected) for entry in world.all.entries()] == [("vms-10.0.0.1", True)]
+    world.time.seconds += 11
+    assert world.all.expire() == ()
+
+
 STEPS = some.tuples(
     some.sampled_from(
         ["report", "ill", "well", "remove", "connect", "disconnect", "wait", "write", "erase", "restart"]

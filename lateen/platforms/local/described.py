@@ -40,8 +40,7 @@ def _registered(design: PodDesign, config: ConfigSet) -> Workload:
     """Describe a pod with a proxy; one of a WorkloadGroup that is there as registered and healthy."""
     about = (design.namespace, design.labels, design.annotations)
     group, network = pods.group_and_network(proxy_settings(config, mesh_config(config), *about).environment)
-    if not group:
-        return pods.workload(design, ready=True, proxied=True)
-    member = pods.workload(design, ready=True, proxied=True, membership=Membership(group), network=network)
+    membership = Membership(group) if group else None
+    member = pods.workload(design, ready=True, proxied=True, membership=membership, network=network)
     found = cast(Group | None, config.shelf(WorkloadGroup, design.namespace).get(group))
     return groups.registered(member, found, was_offered_unasked=True) if found is not None else member

@@ -85,11 +85,8 @@ def _http(probe: GroupProbe, address: str) -> HttpGet | None:
 
 
 def _tcp(probe: GroupProbe, address: str) -> TcpSocket | None:
-    return (
-        TcpSocket(port=probe.tcp_socket.port, host=_within(probe.tcp_socket.host, address))
-        if probe.tcp_socket
-        else None
-    )
+    socket = probe.tcp_socket
+    return TcpSocket(port=socket.port, host=_within(socket.host, address)) if socket is not None else None
 
 
 def _within(host: str, address: str) -> str:

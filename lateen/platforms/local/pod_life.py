@@ -291,7 +291,7 @@ class PodLife:
 
     async def _watch_health(self, probe: Probe) -> None:
         """Ask the group's probe once the application runs."""
-        await self._until(lambda: bool(self._apps) and all(life.running for life in self._apps))
+        await self._until(lambda: all(life.running for life in self._apps or self._lives()))
 
         def tell(is_healthy: bool) -> None:
             if self.stopping:
