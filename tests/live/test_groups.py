@@ -99,7 +99,10 @@ def test_members_register_and_are_endpoints_while_they_are_healthy(mesh: Mesh) -
         found = entries(mesh)
         assert sorted(item["name"] for item in found.values()) == sorted(f"vms-{address}" for address in found)
         assert states(mesh) == ["registered", "registered"]
-        with caller.load(ASKED, by_version=True) as load:
+        with caller.load(ASKED, by_version=True) as balanced:
+            balanced.more(100)
+        assert min(balanced.result.counts.get(name, 0) for name in ("one", "two")) > 10, balanced.result
+        with caller.load(ASKED) as load:
             sick = mesh.base / "sick-one"
             sick.touch()
             until(lambda: states(mesh) == ["registered", "unhealthy"], 20, "one to be unhealthy")

@@ -23,23 +23,23 @@ def snapshot(config: ConfigSet, mesh: MeshConfig | None = None) -> Snapshot:
 
     `mesh` are settings that hold instead of those in the files.
     """
-    workloads = Workloads().apply(_workloads(config))
-    addresses = Addresses().assign(config).by_host
-    return first_snapshot(Inputs(config, workloads, addresses, mesh_config(config) if mesh is None else mesh))
+    settings = mesh_config(config) if mesh is None else mesh
+    workloads = Workloads().apply(_workloads(config, settings))
+    return first_snapshot(Inputs(config, workloads, Addresses().assign(config).by_host, settings))
 
 
-def _workloads(config: ConfigSet) -> Iterator[Workload]:
+def _workloads(config: ConfigSet, mesh: MeshConfig) -> Iterator[Workload]:
     """Yield a workload for each owner, called by the owner's name."""
     for owner in pods.desired_owners(config):
         design = pods.design_pod(owner, owner.replicas.name, "")
         is_proxied = pods.injection_of(design, config).role is not None
-        yield _registered(design, config) if is_proxied else pods.workload(design, ready=True, proxied=False)
+        yield _registered(design, config, mesh) if is_proxied else pods.workload(design, ready=True, proxied=False)
 
 
-def _registered(design: PodDesign, config: ConfigSet) -> Workload:
+def _registered(design: PodDesign, config: ConfigSet, mesh: MeshConfig) -> Workload:
     """Describe a pod with a proxy; one of a WorkloadGroup that is there as registered and healthy."""
     about = (design.namespace, design.labels, design.annotations)
-    group, network = pods.group_and_network(proxy_settings(config, mesh_config(config), *about).environment)
+    group, network = pods.group_and_network(proxy_settings(config, mesh, *about).environment)
     membership = Membership(group) if group else None
     member = pods.workload(design, ready=True, proxied=True, membership=membership, network=network)
     found = cast(Group | None, config.shelf(WorkloadGroup, design.namespace).get(group))
