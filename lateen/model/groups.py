@@ -119,6 +119,14 @@ def contradictions(workload: Workload, group: Group) -> Iterator[Contradiction]:
                 f"spec.{place}.labels.{name}",
                 f"{_named(workload)} has the label {name}={own} itself, which counts, not {value}: leave one out",
             )
+    for name, number in spec.ports.items():
+        own_number = workload.ports.get(name, number)
+        if own_number != number:
+            yield Contradiction(
+                f"spec.template.ports.{name}",
+                f"{_named(workload)} calls its port {own_number} {name}; what services send to ports of that name goes "
+                f"to {number}, as is written here: make them the same",
+            )
     if spec.locality and any(workload.locality) and workload.locality != Locality.parse(spec.locality):
         own = "/".join(filter(None, workload.locality))
         yield Contradiction(

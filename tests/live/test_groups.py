@@ -107,6 +107,8 @@ def test_members_register_and_are_endpoints_while_they_are_healthy(mesh: Mesh) -
             sick.touch()
             until(lambda: states(mesh) == ["registered", "unhealthy"], 20, "one to be unhealthy")
             until(lambda: answering(caller) == {"two"}, 20, "one to be out of rotation")
+            (ill,) = mesh.instances("one")
+            assert ill["reason"] == "not healthy: GET /health at port 9000 is not answered with 200 to 399"
             load.more()
             sick.unlink()
             until(lambda: answering(caller) == {"one", "two"}, 20, "one to be back")

@@ -145,10 +145,12 @@ def test_an_unready_pod_is_no_endpoint_however_healthy() -> None:
 
 def test_contradictions_name_the_field_and_what_counts() -> None:
     own = replace(member(app="own", tier="vm"), service_account="boss", locality=Locality("us"), network="near")
+    own = replace(own, ports={"http": 8080, "admin": 9999})
     found = {one.path: one.message for one in groups.contradictions(own, group())}
     assert list(found) == [
         "spec.template.serviceAccount",
         "spec.metadata.labels.app",
+        "spec.template.ports.http",
         "spec.template.locality",
         "spec.template.network",
     ]

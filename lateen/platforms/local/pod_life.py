@@ -121,6 +121,12 @@ class PodLife:
         return self._verdict
 
     @property
+    def _health_problem(self) -> str:
+        """Say why a pod that runs gets no traffic by its WorkloadEntry; empty where its group's probe is content."""
+        verdict = self._verdict if self.group else None
+        return f"not healthy: {verdict.message}" if verdict is not None and not verdict.healthy else ""
+
+    @property
     def memory(self) -> PodMemory:
         """What a successor needs to know."""
         remembered = {life.care.name: life.memory for life in self._lives()}
@@ -143,7 +149,7 @@ class PodLife:
             ready=f"{sum(life.ready for life in apps)}/{len(apps)}",
             is_ready=self.ready,
             status=status,
-            reason=reason,
+            reason=reason or self._health_problem,
             restarts=sum(row.restarts for row in containers),
             created=self._memory.created,
             owner=design.owner,
