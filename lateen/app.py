@@ -31,8 +31,10 @@ from lateen.manager import memory, mixer_needs
 from lateen.manager.liveness import Liveness
 from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
+from lateen.manager.registrations import Registrations
 from lateen.manager.store import Store
 from lateen.model.proxy import Role
+from lateen.model.snapshot import Snapshot
 from lateen.plan.types import Diagnostic
 from lateen.platforms.jwks import KeyFetcher
 from lateen.platforms.local import mixer_files, preflight
@@ -135,7 +137,11 @@ async def run(settings: Settings) -> None:
     source = FileSource(settings.paths)
     pushes = Pushes()
     review = PatchReview(_envoy_binary())
-    loop = ControlLoop(pushes, session_key=session_key(settings.directory), reviewer=review)
+    registrations = Registrations(f"{names.CONTROL_PLANE_ACCOUNT}-{settings.name}")
+    loop = ControlLoop(
+        pushes, session_key=session_key(settings.directory), reviewer=review, registrations=registrations
+    )
+    _keep_registrations(loop, StateFile(settings.directory / "registrations.json"))
     review.follow(loop.reviewed)
     addresses = _keep_addresses(loop, StateFile(settings.directory / "addresses.json"))
     teller = _Teller(supervisor)
@@ -210,7 +216,12 @@ class _Measures:
         self.scraper = Scraper(PROBE_SOURCE, version=facts.version)
         self.registry = metrics.registry(
             metrics.ControlPlane(facts.version, facts.started_at, store, loop, pushes, lambda: _expiry(trust)),
-            (*pushes.meters.instruments, *loop.meters.instruments, *trust.issuer.meters.instruments),
+            (
+                *pushes.meters.instruments,
+                *loop.meters.instruments,
+                *loop.registrations.meters.instruments,
+                *trust.issuer.meters.instruments,
+            ),
         )
         self.registry.add(self.scraper.failures, self.scraper.lines_left_out)
         self._mixer = MixerClient(settings.directory / mixer_files.ADMIN_SOCKET)
@@ -376,6 +387,21 @@ def _keep_addresses(loop: ControlLoop, file: StateFile) -> _AddressKeeper:
     return keeper
 
 
+def _keep_registrations(loop: ControlLoop, file: StateFile) -> None:
+    """Keep over a restart which entries stand for members of groups: written down before anybody is told."""
+    registrations = loop.registrations
+    registrations.load(file.load())
+    saved = registrations.revision
+
+    def save_if_changed(_: Snapshot) -> None:
+        nonlocal saved
+        if registrations.revision != saved:
+            file.save(registrations.records())
+            saved = registrations.revision
+
+    loop.subscribe(save_if_changed)
+
+
 def _envoy_binary() -> str:
     envoy = preflight.envoy_binary()
     if envoy is None:
@@ -418,7 +444,9 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
 
 def _node_metadata(request: BootstrapRequest) -> dict[str, object]:
     """Say what Istio's tools read of a proxy's node."""
+    told = {"AUTO_REGISTER_GROUP": request.group, "NETWORK": request.network}
     return {
+        **{name: value for name, value in told.items() if value},
         "NAME": request.key.name,
         "NAMESPACE": request.key.namespace,
         "LABELS": dict(request.labels),

@@ -102,9 +102,12 @@ def encode(item: ConfigObject[Struct]) -> dict[str, Any]:
 
 def encode_yaml(items: Iterable[ConfigObject[Struct]]) -> str:
     """Return objects as a YAML text that decodes to equal objects."""
-    text: str = yaml.dump_all(
-        [encode(item) for item in items], Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120
-    )
+    return yaml_text(map(encode, items))
+
+
+def yaml_text(documents: Iterable[Mapping[str, Any]]) -> str:
+    """Return documents as people write them."""
+    text: str = yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

@@ -129,7 +129,7 @@ KINDS: Final = (
     Kind("Gateway", "gateways", Gateway, _NETWORKING, _ISTIO_VERSIONS, ("gw",), Effect.PARTIAL),
     Kind("ServiceEntry", "serviceentries", ServiceEntry, _NETWORKING, _ISTIO_VERSIONS, ("se",), Effect.PARTIAL),
     Kind("WorkloadEntry", "workloadentries", WorkloadEntry, _NETWORKING, _ISTIO_VERSIONS, ("we",), Effect.PARTIAL),
-    Kind("WorkloadGroup", "workloadgroups", WorkloadGroup, _NETWORKING, _ISTIO_VERSIONS, ("wg",), Effect.NONE_YET),
+    Kind("WorkloadGroup", "workloadgroups", WorkloadGroup, _NETWORKING, _ISTIO_VERSIONS, ("wg",), Effect.PARTIAL),
     Kind("Sidecar", "sidecars", Sidecar, _NETWORKING, _ISTIO_VERSIONS, (), Effect.PARTIAL),
     Kind("ProxyConfig", "proxyconfigs", ProxyConfig, _NETWORKING, _ISTIO_VERSIONS),
     Kind("EnvoyFilter", "envoyfilters", EnvoyFilter, _NETWORKING, _ISTIO_VERSIONS, (), Effect.PARTIAL),

@@ -81,6 +81,9 @@ def _show_workload(told: Told) -> None:
     _line("address", " ".join(filter(None, (told["address"], told["locality"]))) or "unknown")
     _line("identity", told["identity"] or "none")
     _line("labels", ",".join(f"{name}={value}" for name, value in told["labels"].items()))
+    if told["group"]:
+        _places("group", [told["group"]])
+        _line("", told["registration"])
     for port in told["ports"]:
         called = f"{port['service']}:{port['service_port']}" if port["service"] else f"port {port['service_port']}"
         parts = (str(port["number"]), port["protocol"], f"called as {called}", port["mode"])

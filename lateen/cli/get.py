@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """List the objects of KIND, or print the one called NAME. KIND is a word such as vs or virtualservices, or all.
 
-    STATE is accepted, or rejected when a later version of the object was refused and the last good one stays.
+    STATE is accepted, or rejected when a later version of the object was refused and the last good one stays. A
+    WorkloadEntry that was made for a member of a WorkloadGroup is registered, unhealthy or disconnected.
     """
     if "/" in kind and name is None:
         kind, name = parse(kind)
@@ -66,7 +67,7 @@ def _print_table(objects: Sequence[dict[str, Any]], *, with_namespace: bool, wid
 
 def _cells(item: dict[str, Any], with_namespace: bool) -> tuple[object, ...]:
     where = f"{shown_path(item['file'])}:{item['line']}" if item["file"] else ""
-    source = f"applied {where}".rstrip() if item["is_applied"] else where
+    source = f"applied {where}".rstrip() if item["is_applied"] else where or item["made_by"]
     cells = (item["kind"], item["name"], item["state"], source, item["generation"])
     return (item["namespace"], *cells) if with_namespace else cells
 

@@ -10,13 +10,14 @@ from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import load_assignments, resource_set
 from lateen.manager.patch_trials import PatchTrials, Reviewer
 from lateen.manager.pushes import Pushes
+from lateen.model import proxy as proxies
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy
 from lateen.model.registry import PortKey
 from lateen.model.snapshot import Difference, Snapshot
 from lateen.model.view import ClassKey, ProxyView
 from lateen.model.views import Views
-from lateen.model.workload import WorkloadKey
+from lateen.model.workload import Workload, WorkloadKey
 from lateen.plan import origins
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
@@ -67,6 +68,9 @@ class Classes:
     def admit(self, proxy: Proxy, generation: int) -> ClassKey:
         """Place a proxy; the configuration of its class is made and published if the proxy is the first of it."""
         self.dismiss(proxy.key)
+        return self._enroll(proxy, generation)
+
+    def _enroll(self, proxy: Proxy, generation: int) -> ClassKey:
         shape = _shape(proxy)
         replicas = self._replicas.get(shape)
         if replicas is None:
@@ -76,6 +80,21 @@ class Classes:
         if replicas.place not in self._classes:
             self._make(replicas.place, self._views.view_for(replicas.place), generation)
         return replicas.place
+
+    def follow(self, workload: Workload, generation: int) -> None:
+        """Place a connected proxy anew where its workload is described otherwise than when it came."""
+        shape = self._shapes.get(workload.key)
+        replicas = self._replicas.get(shape) if shape is not None else None
+        if replicas is None:
+            return
+        proxy = proxies.of_workload(workload, replicas.sample.role)
+        if _shape(proxy) == shape:
+            return
+        self._pushes.move([str(proxy.key)], self._enroll(proxy, generation))
+        replicas.members.discard(proxy.key)
+        if not replicas.members:
+            del self._replicas[shape]
+        self._drop_unused()
 
     def dismiss(self, key: WorkloadKey) -> None:
         """Forget a proxy, and its class if it was the last of it."""
@@ -209,7 +228,8 @@ class Classes:
 def _shape(proxy: Proxy) -> _Shape:
     """Return what replicas of one workload have in common."""
     labels, ports = frozenset(proxy.labels.items()), frozenset(proxy.ports.items())
-    return proxy.role, proxy.key.namespace, labels, ports, proxy.locality, proxy.network, proxy.owner, proxy.account
+    ports_of_entry, place = frozenset(proxy.entry_ports.items()), (proxy.locality, proxy.network)
+    return proxy.role, proxy.key.namespace, labels, ports, ports_of_entry, place, proxy.owner, proxy.account
 
 
 def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:

@@ -21,9 +21,10 @@ from lateen.manager.meters import LoopMeters
 from lateen.manager.patch_trials import Reviewer
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Connection, Outlet, Pushes
+from lateen.manager.registrations import Entry, Registrations
 from lateen.model import proxy as proxies
 from lateen.model.key_sets import KeySet
-from lateen.model.proxy import Proxy, Role
+from lateen.model.proxy import Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.view import ClassKey
 from lateen.model.workload import Workload, WorkloadKey
@@ -60,6 +61,7 @@ class ControlLoop:
         *,
         session_key: bytes = b"",
         reviewer: Reviewer | None = None,
+        registrations: Registrations | None = None,
     ) -> None:
         self.snapshot: Snapshot = first_snapshot(Inputs(ConfigSet(), session_key=session_key))
         self.generation = 0
@@ -67,6 +69,7 @@ class ControlLoop:
         self._pushes = pushes
         self._classes = Classes(pushes, self.snapshot, reviewer)
         self._clock = clock
+        self.registrations = registrations or Registrations(clock=clock)
         self._pending = _Pending()
         self._debounce = Debounce()
         self._wake = asyncio.Event()
@@ -107,10 +110,11 @@ class ControlLoop:
         """Take in what the platform says about running instances; returns the generation that contains it."""
         pending, is_new = self._pending, False
         for workload in upserts:
-            pending.upserts[workload.key] = workload
+            pending.upserts[workload.key] = self.registrations.report(workload)
             pending.removals.discard(workload.key)
             is_new = True
         for key in removals:
+            self.registrations.remove(key)
             pending.removals.add(key)
             pending.upserts.pop(key, None)
             is_new = True
@@ -179,7 +183,11 @@ class ControlLoop:
         Raises `ProtocolError` for a node id of another form, `NotPermitted` for one of no workload of the mesh or of
         another workload than the `peer` whose certificate the connection has shown.
         """
-        proxy = self._proxy_of(node, peer)
+        workload, role = self._identify(node, peer)
+        member = self.registrations.connect(workload.key)
+        if member is not None and member != workload:
+            self._see_anew([member])
+        proxy = proxies.of_workload(member or workload, role)
         self.push()
         connection = self._pushes.connect(str(proxy.key), outlet)
         self._pushes.place(connection, self._classes.admit(proxy, self.generation))
@@ -190,7 +198,9 @@ class ControlLoop:
         is_newest = self._pushes.connections.get(connection.proxy) is connection
         self._pushes.disconnect(connection)
         if is_newest:
-            self._classes.dismiss(_workload_key(str(connection.proxy)))
+            key = _workload_key(str(connection.proxy))
+            self.registrations.disconnect(key)
+            self._classes.dismiss(key)
 
     async def wait_settled(
         self, generation: int, timeout_seconds: float, concerned: Callable[[WorkloadKey], bool] | None = None
@@ -215,7 +225,16 @@ class ControlLoop:
         """List the objects that a resource of a proxy comes from; `kind` is short, such as `RDS`."""
         return self._classes.origins(_workload_key(proxy), kind, resource)
 
-    def _proxy_of(self, node: NodeIdentity, peer: WorkloadKey | None) -> Proxy:
+    def as_seen(self, workload: Workload) -> Workload:
+        """Return a workload that the platform describes as the mesh sees it: registered in its group, if it has one."""
+        return self.registrations.as_seen(workload)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """List the WorkloadEntries that stand for members of groups."""
+        return self.registrations.entries()
+
+    def _identify(self, node: NodeIdentity, peer: WorkloadKey | None) -> tuple[Workload, Role]:
+        """Return the workload of a proxy that says who it is, and what the proxy stands for."""
         identity = names.parse_node_id(node.id)
         if identity is None:
             raise ProtocolError(
@@ -227,7 +246,14 @@ class ControlLoop:
         workload = self._pending.upserts.get(key) or self.snapshot.workloads.get(key)
         if workload is None or key in self._pending.removals:
             raise NotPermitted(f"proxy {identity.proxy} is of no workload of this mesh")
-        return proxies.of_workload(workload, Role(identity.role))
+        return workload, Role(identity.role)
+
+    def _see_anew(self, members: Sequence[Workload]) -> None:
+        """Take in that members of groups are to be seen otherwise than before."""
+        if members:
+            self._pending.upserts.update((member.key, member) for member in members)
+            self.meters.updates.add(1, "endpoint")
+            self._count()
 
     async def run(self) -> None:
         """Push whatever comes in, bundled, and keep proxies from waiting for ever; until cancelled."""
@@ -247,6 +273,7 @@ class ControlLoop:
         while True:
             await asyncio.sleep(1)
             self._pushes.stop_waiting()
+            self._see_anew(self.registrations.expire())
 
     def push(self) -> None:
         """Make the next snapshot of what came in, and push what differs, now."""
@@ -260,6 +287,9 @@ class ControlLoop:
         for listener in self._listeners:
             listener(self.snapshot)
         self._classes.publish(self.snapshot, difference, self.generation)
+        for workload in pending.upserts.values():
+            if workload.membership is not None:
+                self._classes.follow(workload, self.generation)
         self._pushed_generation = self.generation
         for follower in self._followers:
             follower()
@@ -293,6 +323,7 @@ class ControlLoop:
         mesh = mesh_config(config)
         if config is not before.config:
             self._addresses = self._addresses.assign(config)
+            pending.upserts.update((member.key, member) for member in self.registrations.look(config))
         touched = pending.upserts.keys() | pending.removals
         workloads = before.workloads.apply(pending.upserts.values(), pending.removals) if touched else before.workloads
         key_sets = before.inputs.key_sets if pending.key_sets is None else pending.key_sets

@@ -51,3 +51,20 @@ class LoopMeters:
     def instruments(self) -> tuple[Instrument, ...]:
         """All of them."""
         return (self.updates, self.triggers, self.debounce, self.push)
+
+
+class RegistrationMeters:
+    """How members of WorkloadGroups come and go."""
+
+    def __init__(self) -> None:
+        self.registered = Counter("auto_registration_success_total", "WorkloadEntries that were made for members.")
+        self.returned = Counter(
+            "auto_registration_updates_total", "Proxies of members that connected while an entry stood for them."
+        )
+        self.parted = Counter("auto_registration_unregister_total", "Members whose proxy or pod has gone.")
+        self.dropped = Counter("auto_registration_deletes_total", "WorkloadEntries that went after their grace.")
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """All of them."""
+        return (self.registered, self.returned, self.parted, self.dropped)

@@ -19,7 +19,8 @@ class Role(StrEnum):
 class Proxy:
     """One connected Envoy and what is known of the workload that it stands for; `owner` runs it, as `account`.
 
-    `tracing` are its own settings for traces as JSON, empty where it has none.
+    `tracing` are its own settings for traces as JSON, empty where it has none. `entry_ports` are the numbers that its
+    WorkloadEntry gives to the ports of services, by their names.
     """
 
     key: WorkloadKey
@@ -32,6 +33,7 @@ class Proxy:
     owner: str = ""
     account: str = "default"
     tracing: str = ""
+    entry_ports: Mapping[str, int] = field(default_factory=dict)
 
 
 def of_workload(workload: Workload, role: Role) -> Proxy:
@@ -47,4 +49,5 @@ def of_workload(workload: Workload, role: Role) -> Proxy:
         owner=workload.owner,
         account=workload.service_account,
         tracing=workload.tracing,
+        entry_ports=workload.entry_ports,
     )

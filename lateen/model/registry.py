@@ -12,7 +12,7 @@ from lateen.model.endpoint import Endpoint, Health
 from lateen.model.peers import PeerMode, PeerModes, PeerPolicies
 from lateen.model.service import Resolution, Service, ServicePort
 from lateen.model.services import TLS_LABEL, endpoint_of_entry
-from lateen.model.workload import Locality, Workload
+from lateen.model.workload import Locality, Workload, port_of
 from lateen.model.workloads import Workloads
 
 
@@ -87,7 +87,7 @@ def _candidates(
 ) -> Iterator[Endpoint]:
     """Yield all endpoints of a port, ready or not."""
     yield from dict(service.static_endpoints).get(port.number, ())
-    yield from _of_workloads(members, port.target)
+    yield from _of_workloads(service, port, members)
     if service.selector:
         yield from _of_entries(service, port.name, port.target, sources)
     else:
@@ -139,13 +139,17 @@ def _takes_tls(workload: Workload, modes: PeerModes, port: int) -> bool:
     return modes.of(port) is not PeerMode.DISABLE
 
 
-def _of_workloads(members: list[tuple[Workload, PeerModes]], target: int | str) -> Iterator[Endpoint]:
+def _of_workloads(service: Service, port: ServicePort, members: list[tuple[Workload, PeerModes]]) -> Iterator[Endpoint]:
+    """Yield the endpoints that workloads are. A member of a group is one by the WorkloadEntry that stands for it, and
+    one that is not healthy is none, even for a service that includes what is not ready.
+    """
     for workload, modes in members:
-        port = target if isinstance(target, int) else workload.ports.get(target)
-        if port is not None:
+        number = port_of(port.name, port.target, workload.ports, workload.entry_ports)
+        is_shut_out = service.includes_unready and not workload.is_healthy
+        if number is not None and workload.is_registered and not is_shut_out:
             yield Endpoint(
                 address=workload.address,
-                port=port,
+                port=number,
                 labels=workload.labels,
                 workload=workload.owner or workload.key.name,
                 namespace=workload.key.namespace,
@@ -153,9 +157,9 @@ def _of_workloads(members: list[tuple[Workload, PeerModes]], target: int | str) 
                 locality=workload.locality,
                 network=workload.network,
                 weight=workload.weight,
-                health=Health.HEALTHY if workload.ready else Health.UNHEALTHY,
+                health=Health.HEALTHY if workload.is_offered else Health.UNHEALTHY,
                 proxied=workload.proxied,
-                tls=_takes_tls(workload, modes, port),
+                tls=_takes_tls(workload, modes, number),
             )
 
 

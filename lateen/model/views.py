@@ -32,6 +32,7 @@ from lateen.model.proxy import Proxy, Role
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot, oldest_first, services_of
 from lateen.model.view import ClassKey, OwnPort, ProxyView, Runs
+from lateen.model.workload import port_of
 
 MESH_GATEWAY: Final = "mesh"
 
@@ -237,7 +238,7 @@ def _own_ports(selecting: Iterable[Service], proxy: Proxy) -> tuple[OwnPort, ...
     found = []
     for service in selecting:
         for port in service.ports:
-            number = port.target if isinstance(port.target, int) else proxy.ports.get(port.target)
+            number = port_of(port.name, port.target, proxy.ports, proxy.entry_ports)
             if number is not None:
                 found.append(OwnPort(number, port.protocol, service.host, port.number))
     return tuple(sorted(found))

@@ -9,6 +9,7 @@ from lateen.api.objects import ObjectKey
 from lateen.api.violations import Violation
 from lateen.manager.liveness import Verdict
 from lateen.manager.pushes import ProxyStatus, ResourceStatus, State
+from lateen.manager.registrations import Entry
 from lateen.manager.store import ObjectStatus, Outcome
 from lateen.serving.ports import Origins, WorkloadRow
 
@@ -101,8 +102,29 @@ def config_object(status: ObjectStatus, generation: int, doubts: Sequence[Violat
         "line": item.source.line,
         "generation": generation,
         "violations": [violation(each) for each in (*status.refused, *doubts)],
+        "made_by": "",
         "body": decode.encode(item),
         "yaml": decode.encode_yaml([item]),
+    }
+
+
+def registered_entry(entry: Entry, generation: int) -> Json:
+    """Describe a WorkloadEntry that stands for a member of a group, in the form of an object that a user wrote.
+
+    `generation` is that of its group.
+    """
+    item = entry.object
+    status = {"status": {"conditions": [dict(one) for one in entry.conditions]}} if entry.conditions else {}
+    body = {**decode.encode(item), **status}
+    state = "registered" if entry.is_healthy else "unhealthy"
+    return {
+        **config_object(ObjectStatus(item, is_applied=False), generation),
+        "state": state if entry.is_connected else "disconnected",
+        "file": "",
+        "line": 0,
+        "made_by": f"{entry.group.kind.lower()}/{entry.group.name}",
+        "body": body,
+        "yaml": decode.yaml_text([body]),
     }
 
 

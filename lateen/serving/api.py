@@ -17,6 +17,7 @@ from aiohttp import web
 
 from lateen.api import kinds
 from lateen.api.decode import DEFAULT_NAMESPACE
+from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.structs import Struct
 from lateen.api.violations import Severity, Violation
@@ -154,6 +155,12 @@ class Api:
             and namespace in (None, status.object.namespace or namespace)
             and name in (None, status.object.name)
         ]
+        if row is not None and row.spec is WorkloadEntry:
+            found += [
+                answers.registered_entry(entry, self.loop.changed_at.get(entry.group, 0))
+                for entry in self.loop.entries()
+                if namespace in (None, entry.object.namespace) and name in (None, entry.object.name)
+            ]
         if name is not None and not found:
             raise Refusal(404, f"{word} '{name}' does not exist{_in(namespace)}")
         return web.json_response({"objects": found})
@@ -173,7 +180,17 @@ class Api:
             if decoded.errors:
                 raise ConfigRejected("not deleted: the files are not valid", decoded.errors)
             keys = [item.key for item in decoded.objects]
-        return await self._submitted(self.store.delete(keys))
+        return await self._submitted(self._with_reasons(self.store.delete(keys)))
+
+    def _with_reasons(self, edit: Edit) -> Edit:
+        """Add why WorkloadEntries that stand for members of groups cannot be deleted."""
+        groups = {entry.object.key: entry.group for entry in self.loop.entries()}
+        told = "stands for a member of {}: it goes with the member's proxy, or with the group"
+        outcomes = (
+            replace(one, note=told.format(groups[one.key])) if one.key in groups and not one.note else one
+            for one in edit.outcomes
+        )
+        return replace(edit, outcomes=tuple(outcomes))
 
     async def _scale(self, request: web.Request) -> web.Response:
         body = await requests.body_of(request)
@@ -237,6 +254,7 @@ class Api:
             return web.json_response({"words": self._workload_words(namespace)})
         row = kinds.of_word(request.query.get("kind", ""))
         keys = [status.object.key for status in self.store.statuses()]
+        keys += [entry.object.key for entry in self.loop.entries()]
         names = {key.name for key in keys if row is not None and (key.group, key.kind) == (row.group, row.kind)}
         return web.json_response({"words": sorted(names)})
 

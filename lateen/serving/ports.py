@@ -9,6 +9,7 @@ from lateen.api.objects import ObjectKey
 from lateen.manager.findings import Moment
 from lateen.manager.liveness import Instance
 from lateen.manager.pushes import ProxyStatus
+from lateen.manager.registrations import Entry
 from lateen.model.key_sets import KeySet
 from lateen.plan.types import Diagnostic
 
@@ -95,6 +96,10 @@ class Loop(Protocol):
 
     async def findings(self, generation: int = 0) -> Sequence[Diagnostic]:
         """List all that is legal but doubtful, once a generation has been pushed."""
+        ...
+
+    def entries(self) -> Sequence[Entry]:
+        """List the WorkloadEntries that stand for members of groups."""
         ...
 
     def moment(self) -> Moment:

@@ -19,17 +19,19 @@ import yaml
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.api.mesh.settings import mesh_config
+from lateen.api.networking.workload_group import WorkloadGroup
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.patches import patching
 from lateen.envoy.resources import resource_set
 from lateen.mixer.compile import RuleSets, with_mixer
+from lateen.model import groups
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy, Role
 from lateen.model.registry import PortKey
 from lateen.model.service import Resolution, Service
 from lateen.model.snapshot import Inputs, Snapshot, first_snapshot
 from lateen.model.views import Views
-from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workload import Membership, Workload, WorkloadKey
 from lateen.model.workloads import Workloads
 from lateen.plan import describe
 from lateen.plan.planner import build_plan
@@ -73,7 +75,8 @@ class Case:
         """The mesh of the case; Services get virtual addresses in the order of their hosts."""
         decoded = decode_yaml((self.folder / "config.yaml").read_text(), "config.yaml")
         assert not decoded.violations, "\n".join(map(str, decoded.violations))
-        config, workloads = ConfigSet(decoded.objects), Workloads().apply(self._workloads())
+        config = ConfigSet(decoded.objects)
+        workloads = Workloads().apply([*self._workloads(), *self._members(config)])
         hosts = sorted(filter(None, map(_wanting, first_snapshot(Inputs(config)).services.values())))
         addresses = {host: f"10.96.0.{number}" for number, host in enumerate(hosts, start=1)}
         return first_snapshot(Inputs(config, workloads, addresses, mesh_config(config), session_key=b"goldens"))
@@ -91,6 +94,13 @@ class Case:
         others = self._given.get("workloads", {})
         for number, (name, labels) in enumerate(others.items(), start=10):
             yield Workload(WorkloadKey("default", name), f"10.244.0.{number}", labels)
+
+    def _members(self, config: ConfigSet) -> Iterator[Workload]:
+        """The workloads that are registered in groups."""
+        found = {item.name: item for item in config.of(WorkloadGroup, "default")}
+        for number, (name, group) in enumerate(self._given.get("members", {}).items(), start=100):
+            workload = Workload(WorkloadKey("default", name), f"10.244.0.{number}", membership=Membership(group))
+            yield groups.registered(workload, found[group])
 
     def _endpoints(self, host: str, port: int) -> tuple[Endpoint, ...]:
         return self._snapshot.endpoints.get(PortKey(host, port), ())

@@ -12,7 +12,10 @@ from lateen.errors import NotPermitted, ProtocolError
 from lateen.manager.loop import ControlLoop
 from lateen.manager.ports import NodeIdentity
 from lateen.manager.pushes import Pushes
-from lateen.model.workload import Workload, WorkloadKey
+from lateen.manager.registrations import GRACE_SECONDS
+from lateen.model.registry import PortKey
+from lateen.model.view import ClassKey
+from lateen.model.workload import HealthVerdict, Membership, Workload, WorkloadKey
 from lateen.xds import order
 from lateen.xds.events import Ack, Subscribe
 from lateen.xds.versions import Delta
@@ -225,3 +228,76 @@ async def test_what_comes_in_and_what_it_leads_to_is_measured() -> None:
         "lateen_push_duration_seconds_sum 0.0",
         "lateen_push_duration_seconds_count 1",
     ]
+
+
+GROUP = "{apiVersion: networking.istio.io/v1, kind: WorkloadGroup, metadata: {name: vms}, spec: {metadata: {labels: {app: web}}, template: {ports: {http: 9000}}, probe: {tcpSocket: {port: 9000}}}}"
+GROUP_KEY = ObjectKey("networking.istio.io", "WorkloadGroup", "default", "vms")
+
+
+def vm(verdict: HealthVerdict | None = None) -> Workload:
+    return Workload(WorkloadKey("default", "vm-1"), "10.0.0.20", membership=Membership("vms", verdict))
+
+
+def web_endpoints(loop: ControlLoop) -> list[tuple[str, int]]:
+    found = loop.snapshot.endpoints[PortKey("web.default.svc.cluster.local", 80)]
+    return [(one.address, one.port) for one in found]
+
+
+async def test_a_member_s_proxy_is_registered_before_it_is_placed(loop: ControlLoop) -> None:
+    loop.submit(changes(GROUP))
+    loop.report_workloads([vm(HealthVerdict(True, 1.0))])
+    loop.push()
+    assert web_endpoints(loop) == [("10.0.0.7", 8080)]
+    envoy = Envoy(loop, "vm-1")
+    assert [entry.object.name for entry in loop.entries()] == ["vms-10.0.0.20"]
+    assert web_endpoints(loop) == [("10.0.0.20", 9000), ("10.0.0.7", 8080)]
+    # it is one of the web's servers from its first configuration on
+    assert isinstance(envoy.connection.class_key, ClassKey)
+    assert [port.number for port in envoy.connection.class_key.own_ports] == [9000]
+
+
+async def test_health_moves_one_load_assignment_and_nothing_else(loop: ControlLoop) -> None:
+    loop.submit(changes(GROUP))
+    loop.report_workloads([vm(HealthVerdict(True, 1.0))])
+    Envoy(loop, "vm-1")
+    envoy = Envoy(loop, "a")
+    for verdict in (HealthVerdict(False, 2.0), HealthVerdict(True, 3.0)):
+        loop.report_workloads([vm(verdict)])
+        loop.push()
+        assert envoy.settle() == [f"EDS {WEB_CLUSTER}"]
+
+
+async def test_a_group_that_comes_later_registers_and_moves_proxies_that_are_connected(loop: ControlLoop) -> None:
+    loop.report_workloads([vm(HealthVerdict(True, 1.0))])
+    envoy = Envoy(loop, "vm-1")
+    before = envoy.connection.class_key
+    loop.submit(changes(GROUP))
+    loop.push()
+    assert "LDS virtualInbound" in envoy.settle()
+    assert envoy.connection.class_key != before
+    assert ("10.0.0.20", 9000) in web_endpoints(loop)
+    assert await loop.wait_settled(loop.generation, 1) == ()
+    loop.submit([Remove(GROUP_KEY)])
+    loop.push()
+    envoy.settle()
+    assert envoy.connection.class_key == before
+    assert web_endpoints(loop) == [("10.0.0.7", 8080)]
+
+
+async def test_an_entry_goes_when_its_proxy_stays_away() -> None:
+    now = [100.0]
+    loop = ControlLoop(Pushes(), lambda: now[0])
+    loop.submit(changes(SERVICE % ("web", "web"), GROUP))
+    loop.report_workloads([vm(HealthVerdict(True, 1.0))])
+    envoy = Envoy(loop, "vm-1")
+    loop.disconnect(envoy.connection)
+    running = asyncio.create_task(loop.run())
+    assert web_endpoints(loop) == [("10.0.0.20", 9000)]
+    now[0] += GRACE_SECONDS
+    async with asyncio.timeout(10):
+        while loop.entries():
+            await asyncio.sleep(0.05)
+        while web_endpoints(loop):
+            await asyncio.sleep(0.05)
+    running.cancel()
+    assert len(loop.snapshot.workloads) == 1

@@ -11,6 +11,7 @@ from lateen.manager.findings import Moment
 from lateen.manager.liveness import Liveness
 from lateen.manager.pushes import ProxyStatus, ResourceStatus, State
 from lateen.manager.records import Record
+from lateen.manager.registrations import Entry
 from lateen.manager.store import Store
 from lateen.model.key_sets import KeySet
 from lateen.model.snapshot import Inputs, first_snapshot
@@ -71,6 +72,7 @@ class SmallLoop:
     doubtful: tuple[Diagnostic, ...] = ()
     earlier: tuple[Diagnostic, ...] = ()
     key_sets: dict[str, KeySet] = field(default_factory=dict)
+    registered: tuple[Entry, ...] = ()
 
     def submit(self, changes: Sequence[Change]) -> int:
         if changes:
@@ -80,6 +82,9 @@ class SmallLoop:
 
     async def findings(self, generation: int = 0) -> Sequence[Diagnostic]:
         return self.doubtful
+
+    def entries(self) -> Sequence[Entry]:
+        return self.registered
 
     def moment(self) -> Moment:
         return Moment(first_snapshot(Inputs(ConfigSet())), self.earlier)

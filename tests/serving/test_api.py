@@ -3,16 +3,25 @@
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from lateen.api.decode import decode_yaml
 from lateen.api.objects import ObjectKey
+from lateen.manager.registrations import Entry
 from lateen.plan.types import Diagnostic, Origin
 from lateen.serving import api
 from tests.serving.small_mesh import VIRTUAL_SERVICE, SmallMesh, workload
+
+REGISTERED = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vms-10.0.0.1, annotations: {istio.io/autoRegistrationGroup: vms}}
+spec: {address: 10.0.0.1}
+"""
 
 
 @pytest.fixture
@@ -94,6 +103,28 @@ async def test_deleting_an_object_of_a_file_says_that_it_is_still_written(client
     answer = await post(client, "/v1/delete", objects=[{"kind": "svc", "name": "reviews", "namespace": "default"}])
     assert answer["outcomes"][0]["action"] == "deleted"
     assert "/etc/mesh/mesh.yaml:2" in answer["outcomes"][0]["note"]
+
+
+async def test_entries_of_members_are_listed_and_explain_why_they_stay(
+    client: aiohttp.ClientSession, mesh: SmallMesh
+) -> None:
+    group = ObjectKey("networking.istio.io", "WorkloadGroup", "default", "vms")
+    (made,) = decode_yaml(REGISTERED).objects
+    condition = {"type": "Healthy", "status": "False", "message": "no answer"}
+    mesh.loop.registered = (Entry(cast(Any, made), group, True, False, (condition,)),)
+    mesh.loop.changed_at[group] = 7
+    (found,) = (await ask(client, "/v1/objects", kind="we", namespace="default"))["objects"]
+    told = (found["name"], found["state"], found["made_by"], found["file"], found["generation"])
+    assert told == ("vms-10.0.0.1", "unhealthy", "workloadgroup/vms", "", 7)
+    assert found["body"]["status"] == {"conditions": [condition]}
+    assert "message: no answer" in found["yaml"]
+    assert (await ask(client, "/v1/objects", kind="we", namespace="other"))["objects"] == []
+    everything = (await ask(client, "/v1/objects", kind="all"))["objects"]
+    assert "WorkloadEntry" not in {item["kind"] for item in everything}
+    keys = [{"kind": "we", "name": "vms-10.0.0.1", "namespace": "default"}]
+    (outcome,) = (await post(client, "/v1/delete", objects=keys))["outcomes"]
+    assert outcome["action"] == "not found"
+    assert "stands for a member of WorkloadGroup default/vms" in outcome["note"]
 
 
 async def test_a_name_alone_is_scaled_as_a_deployment(client: aiohttp.ClientSession, mesh: SmallMesh) -> None:

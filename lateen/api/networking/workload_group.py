@@ -1,6 +1,9 @@
 """WorkloadGroup: what the WorkloadEntries of automatically registered workloads look like."""
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
 
 from lateen.api.fields import EMPTY_MAP, Count, Labels, NonEmpty, Port, PortMap, StringMap
 from lateen.api.structs import Checked, Problem, Struct, exactly_one
@@ -38,7 +41,7 @@ class HttpProbe(Struct):
     path: str = "/"
     port: Port
     host: str = ""
-    scheme: str = "HTTP"
+    scheme: Annotated[str, Field(pattern="^(HTTP|HTTPS|http|https)$")] = "HTTP"
     http_headers: tuple[ProbeHeader, ...] = ()
 
 
@@ -52,7 +55,7 @@ class TcpProbe(Struct):
 class ExecProbe(Struct):
     """Healthy when the command ends with 0."""
 
-    command: tuple[str, ...] = ()
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class GrpcProbe(Struct):
@@ -63,7 +66,9 @@ class GrpcProbe(Struct):
 
 
 class GroupProbe(Checked):
-    """How the workload's agent finds out whether its application is healthy; times are seconds."""
+    """How the workload's agent finds out whether its application is healthy; times are seconds, and 0 is the default,
+    except for the delay.
+    """
 
     initial_delay_seconds: Count = 0
     timeout_seconds: Count = 1

@@ -13,6 +13,7 @@ from lateen.plan.analysis import (
     destination_rules,
     envoy_filters,
     gateways,
+    groups,
     injection,
     references,
     scopes,
@@ -97,12 +98,13 @@ CODES: Final = (
     Code(Doubt.OTHER, _W, "does not do all that it seems to say"),
     Code(Doubt.NO_EFFECT_YET, _W, "says something that this release does not act on"),
     Code(Doubt.NEVER_MATCHES, _W, "has a condition that never holds"),
-    Code(Doubt.OVERRULED, _W, "is overruled by another object"),
+    Code(Doubt.OVERRULED, _W, "is overruled by another object", groups.contradicted),
     Code(Doubt.NOT_OPEN, _W, "has a server that is not open"),
     Code(Doubt.DENIES, _W, "denies or passes more than it seems to"),
     Code(Doubt.NO_KEYS, _W, "verifies tokens with keys that could not be fetched"),
     Code(Doubt.UNUSABLE, _W, "has, or needs, a certificate that is of no use"),
     Code(Doubt.NEVER_ACTS, _W, "has a fault or mirror that never acts"),
+    Code("LAT0010", _W, "keeps a member of a WorkloadGroup from being registered", groups.passed_over),
 )
 """Every code that Lateen gives."""
 

@@ -18,6 +18,7 @@ from lateen.api.security.authorization_policy import AuthorizationPolicy
 from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.api.structs import Struct
 from lateen.model.service import Service
+from lateen.plan.analysis import groups
 from lateen.plan.analysis.world import Found, Labels, World, at, full
 from lateen.plan.directory import tcp_ports
 from lateen.plan.matches import gateway_name
@@ -64,6 +65,7 @@ def missing(world: World) -> Found:
     yield from _missing_gateway_workloads(world)
     yield from _missing_credentials(world)
     yield from _missing_namespaces(world)
+    yield from groups.missing(world)
 
 
 def _missing_destination(world: World, reference: Reference) -> Found:

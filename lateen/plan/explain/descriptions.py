@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lateen import names
+from lateen.api import kinds
 from lateen.api.networking.destination_rule import DestinationRule
 from lateen.api.networking.virtual_service import VirtualService
+from lateen.api.networking.workload_group import WorkloadGroup
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.structs import Struct
 from lateen.errors import ConfigRejected
@@ -100,6 +102,8 @@ class WorkloadTold:
     identity: str
     labels: dict[str, str]
     locality: str
+    group: Place | None
+    registration: str
     ports: tuple[InboundTold, ...]
     mode: str
     mode_place: Place | None
@@ -160,6 +164,8 @@ def workload(plans: Plans, name: str, namespace: str) -> WorkloadTold:
         identity=str(identity) if found.proxied else "",
         labels=dict(found.labels),
         locality="/".join(filter(None, found.locality)),
+        group=_group(found, places),
+        registration=_registration(found),
         ports=tuple(_inbound(view)),
         mode=view.peers.mode.value if found.proxied and role == "sidecar" else "",
         mode_place=places.of(Origin(deciding, "spec.mtls.mode")) if deciding is not None else None,
@@ -169,6 +175,24 @@ def workload(plans: Plans, name: str, namespace: str) -> WorkloadTold:
         policies=tuple(_policies(view, places)),
         findings=tuple(str(one) for one in plans.plan(found).diagnostics) if found.proxied else (),
     )
+
+
+def _group(found: Workload, places: Places) -> Place | None:
+    row = kinds.of_spec(WorkloadGroup)
+    if found.membership is None:
+        return None
+    return places.of_object(ObjectKey(row.group, row.kind, found.key.namespace, found.membership.group))
+
+
+def _registration(found: Workload) -> str:
+    """Say how a member of a group stands; nothing of a workload that is none."""
+    known = found.membership
+    if known is None:
+        return ""
+    if not known.entry:
+        return "not registered"
+    why = known.verdict.message if known.verdict is not None else "its probe has not succeeded yet"
+    return f"registered as {known.entry}, {'healthy' if known.healthy else f'not healthy: {why}'}"
 
 
 def _client(plans: Plans, namespace: str) -> ProxyPlan | None:

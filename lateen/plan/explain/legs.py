@@ -11,6 +11,7 @@ from lateen.model.endpoint import Endpoint, Health
 from lateen.model.registry import PortKey
 from lateen.model.service import Service
 from lateen.model.snapshot import Snapshot
+from lateen.model.workload import port_of
 from lateen.plan.access_check import OUTSIDE, STRANGER, Place
 from lateen.plan.explain import servers, words
 from lateen.plan.explain.callers import Caller
@@ -164,9 +165,9 @@ def _endpoints(cluster: Cluster, sender: Sender, snapshot: Snapshot) -> Iterator
 def _unready(service: Service, number: int, snapshot: Snapshot) -> Iterator[Endpoint]:
     port = service.port(number)
     for workload in snapshot.workloads.selected(service.namespace, service.selector):
-        target = port.target if port else number
-        found = target if isinstance(target, int) else workload.ports.get(target)
-        if not workload.ready and found is not None:
+        name, target = (port.name, port.target) if port else ("", number)
+        found = port_of(name, target, workload.ports, workload.entry_ports)
+        if not workload.is_offered and workload.is_registered and found is not None:
             yield Endpoint(
                 workload.address,
                 found,

@@ -18,10 +18,11 @@ from lateen.api.config_set import ConfigSet
 from lateen.api.core.config_map import ConfigMap
 from lateen.api.core.secret import Secret
 from lateen.api.mesh.settings import mesh_config
+from lateen.api.networking.workload_group import WorkloadGroup
 from lateen.errors import Unavailable
 from lateen.model.proxy_settings import ProxySettings, proxy_settings
 from lateen.model.snapshot import Snapshot
-from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workload import HealthVerdict, Workload, WorkloadKey
 from lateen.platforms.local import pods, remembered, report, rollouts, scraping
 from lateen.platforms.local.care import Machine
 from lateen.platforms.local.container_life import Processes
@@ -64,6 +65,7 @@ class Mesh(Protocol):
     def config(self) -> ConfigSet: ...
     def report_workloads(self, upserts: Iterable[Workload], removals: Iterable[WorkloadKey] = ()) -> int: ...
     def subscribe(self, listener: Callable[[Snapshot], None]) -> None: ...
+    def as_seen(self, workload: Workload) -> Workload: ...
 
 
 class Supervisor(Processes, Publisher, Protocol):
@@ -130,8 +132,9 @@ class Agent:
         self._endings: set[asyncio.Task[None]] = set()
         self._owners: tuple[Owner, ...] = ()
         self._seen_config: ConfigSet | None = None
-        self._seen_readiness: dict[WorkloadKey, bool] = {}
+        self._seen_health: dict[WorkloadKey, tuple[bool, HealthVerdict | None]] = {}
         self._notices: dict[tuple[str, str, str], Notice] = {}
+        self._waiting_for_groups: set[tuple[str, str, str]] = set()
         self._last_address = ""
         self._host_ports = HostPorts(supervisor, {}, settings.host_address)
         self._host_address = settings.host_address
@@ -202,7 +205,7 @@ class Agent:
             with contextlib.suppress(Refused):
                 await self._supervisor.delete_sandbox(sandbox)
         self._report(self._lives.values())
-        self._seen_readiness = {key: life.ready for key, life in self._lives.items()}
+        self._seen_health = {key: (life.ready, life.verdict) for key, life in self._lives.items()}
         self.adopted.set()
         for life in tuple(self._lives.values()):
             life.start()
@@ -237,7 +240,8 @@ class Agent:
 
     def _look_at_config(self) -> None:
         """Note that the config may have changed. Called with every snapshot, so it must be cheap."""
-        if self._mesh.config is not self._seen_config:
+        # who of a group is an endpoint is decided by the mesh, and open ports on the host depend on it
+        if self._mesh.config is not self._seen_config or any(life.group for life in self._lives.values()):
             self._work.set()
 
     async def _work_once(self) -> None:
@@ -265,6 +269,21 @@ class Agent:
                 self._note(notice)
         for life in self._lives.values():
             life.nudge()
+            self._look_at_group(life)
+
+    def _look_at_group(self, life: PodLife) -> None:
+        """Have a member's health watched as its group says now; tell once while there is no such group."""
+        if not life.group or life.stopping:
+            return
+        group = self._mesh.config.shelf(WorkloadGroup, life.design.namespace).get(life.group)
+        waiting = (life.design.namespace, life.design.owner, life.group)
+        if group is not None and isinstance(group.spec, WorkloadGroup):
+            self._waiting_for_groups.discard(waiting)
+            life.check(group.spec.probe)
+        elif waiting not in self._waiting_for_groups:
+            self._waiting_for_groups.add(waiting)
+            missing = f"WorkloadGroup {life.design.namespace}/{life.group} does not exist"
+            self._tell(f"{_shown(life)}: {missing}: no service has it as an endpoint until it does")
 
     def _note(self, notice: Notice) -> None:
         key = (notice.namespace, notice.subject, notice.text)
@@ -305,12 +324,14 @@ class Agent:
         self._report([life])
         self._tell(f"{_shown(life)}: starting")
         life.start()
+        self._look_at_group(life)
 
     def _designed(self, design: PodDesign) -> PodLife:
         injection = pods.injection_of(design, self._mesh.config)
         for problem in injection.problems:
             self._note(Notice(subject=design.owner, namespace=design.namespace, text=f"has a wrong {problem}"))
-        return self._life(design, injection, PodMemory(created=time.time()))
+        group, network = pods.group_and_network(self._proxy_settings(design).environment)
+        return self._life(design, injection, PodMemory(created=time.time(), group=group, network=network))
 
     def _life(self, design: PodDesign, injection: Injection, memory: PodMemory) -> PodLife:
         return PodLife(design, injection, self._machine, self._pod_changed, self._pod_tells, memory=memory)
@@ -336,7 +357,7 @@ class Agent:
         finally:
             self._lives.pop(life.design.key, None)
             self._reported.pop(life.design.key, None)
-            self._seen_readiness.pop(life.design.key, None)
+            self._seen_health.pop(life.design.key, None)
             self._mesh.report_workloads((), [life.design.key])
             self._work.set()
 
@@ -349,12 +370,13 @@ class Agent:
         key = life.design.key
         if self._lives.get(key) is not life:
             return
-        if self._seen_readiness.get(key) != life.ready:
-            self._seen_readiness[key] = life.ready
+        seen = (life.ready, life.verdict)
+        if (before := self._seen_health.get(key)) != seen:
+            self._seen_health[key] = seen
             # written down before anybody is told: a successor must not know less than the mesh does
             self._remember()
             self._report([life])
-            if life.ready:
+            if life.ready and (before is None or not before[0]):
                 self._tell(f"{_shown(life)}: ready ({time.time() - life.memory.created:.1f} s)")
         self._work.set()
 
@@ -372,7 +394,8 @@ class Agent:
         return self._mesh.report_workloads(news) if news else 0
 
     async def _publish(self) -> None:
-        wanted = (*wanted_publications(self._mesh.config, self._reported.values()), *self._metrics)
+        workloads = map(self._mesh.as_seen, self._reported.values())
+        wanted = (*wanted_publications(self._mesh.config, workloads), *self._metrics)
         before = set(self._host_ports.given.items())
         if not await self._host_ports.publish(wanted):
             return

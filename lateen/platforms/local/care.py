@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from lateen.api.core.container import Container, ContainerRestart
-from lateen.api.core.probe import LifecycleHook
+from lateen.api.core.probe import LifecycleHook, Probe
 from lateen.model.proxy import Role
 from lateen.model.proxy_settings import ProxySettings
 from lateen.model.workload import Locality
-from lateen.platforms.local import namespaces, pods, probes
+from lateen.platforms.local import namespaces, pods, probes, probing
 from lateen.platforms.local.container_life import ContainerCare, Examination, Processes
 from lateen.platforms.local.containers import Ground, Program, Unrunnable, resolve_program
 from lateen.platforms.local.environment import Sources
@@ -134,6 +134,12 @@ class PodCare:
             grace_seconds=PROXY_GRACE_SECONDS,
         )
 
+    def group_ask(self, probe: Probe) -> probing.Ask:
+        """Give the way to ask the probe of the pod's WorkloadGroup; its command runs as the first container would."""
+        container = next(iter(self._design.app_containers), None)
+        run = self._runner(container) if container is not None else _cannot_run
+        return probes.ask_of(probe, self._design.address, self._ports, self._machine.prober, run)
+
     async def before_stop(self, name: str, seconds: float) -> None:
         """Run a container's preStop hook, if it has one, for so long at most."""
         container = next(
@@ -147,6 +153,7 @@ class PodCare:
 
     def write_bootstrap(self, role: Role, locality: Locality) -> None:
         """Write the file that the proxy starts from."""
+        group, network = pods.group_and_network(self.settings.environment)
         request = BootstrapRequest(
             key=self._design.key,
             role=role,
@@ -161,6 +168,8 @@ class PodCare:
             mixer_socket=str(self._machine.directory / MIXER_SOCKET),
             traces_socket=str(self._machine.directory / ADMIN_SOCKET),
             metrics_socket=str(self._machine.directory / METRICS_SOCKET),
+            group=group,
+            network=network,
             statistics=self.settings.statistics,
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -225,6 +234,10 @@ class PodCare:
             return await run_inside(self.holder_pid, program)
 
         return run
+
+
+async def _cannot_run(command: Sequence[str]) -> int:
+    return 1
 
 
 async def run_inside(holder_pid: int, program: Program) -> int:

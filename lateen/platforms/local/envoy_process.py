@@ -28,7 +28,10 @@ _ASKING_AGAIN_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapRequest:
-    """What an Envoy's bootstrap depends on. Sockets are paths of unix sockets."""
+    """What an Envoy's bootstrap depends on. Sockets are paths of unix sockets.
+
+    `group` is the WorkloadGroup that the workload is to register in, `network` its own network; empty for none.
+    """
 
     key: WorkloadKey
     role: Role
@@ -43,6 +46,8 @@ class BootstrapRequest:
     mixer_socket: str
     traces_socket: str
     metrics_socket: str
+    group: str = ""
+    network: str = ""
     statistics: Statistics = USUAL
 
 

@@ -123,7 +123,7 @@ def _listed(text: bytes, field: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _record(workload: Workload) -> dict[str, object]:
-    return asdict(workload)
+    return {**asdict(workload), "membership": None}
 
 
 def _workload(record: Mapping[str, Any]) -> Workload:

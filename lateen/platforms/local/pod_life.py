@@ -9,14 +9,17 @@ import logging
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from lateen.api.core.probe import Probe
+from lateen.api.networking.workload_group import GroupProbe
 from lateen.model.proxy import Role
-from lateen.model.workload import Workload
-from lateen.platforms.local import links, pods
+from lateen.model.workload import HealthVerdict, Membership, Workload
+from lateen.platforms.local import group_probes, links, pods, probes
 from lateen.platforms.local.care import PROXY_GRACE_SECONDS, Machine, PodCare
 from lateen.platforms.local.container_life import ContainerCare, ContainerLife, ContainerMemory
+from lateen.platforms.local.group_probes import as_probe
 from lateen.platforms.local.injection import Injection
 from lateen.platforms.local.pod_status import pod_status
 from lateen.platforms.local.pods import PodDesign
@@ -33,10 +36,16 @@ _SLOW_PROXY_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodMemory:
-    """What must be known of a pod to take it over after a restart of the control plane."""
+    """What must be known of a pod to take it over after a restart of the control plane.
+
+    `group` and `network` are what its proxy was started with, `verdict` is what the group's probe has said last.
+    """
 
     created: float
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
+    group: str = ""
+    network: str = ""
+    verdict: HealthVerdict | None = None
 
 
 class PodLife:
@@ -68,6 +77,9 @@ class PodLife:
         self._problem = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self._verdict = memory.verdict
+        self._group_probe: GroupProbe | None = None
+        self._group_watch: asyncio.Task[None] | None = None
         self._care = PodCare(design, machine)
         self._inits = tuple(self._life(self._care.container(each, "init")) for each in design.init_containers)
         self._apps = tuple(self._life(self._care.container(each, "app")) for each in design.app_containers)
@@ -89,13 +101,36 @@ class PodLife:
     @property
     def workload(self) -> Workload:
         """The pod as the mesh knows it."""
-        return pods.workload(self.design, ready=self.ready, proxied=self.role is not None)
+        membership = Membership(self.group, self._verdict) if self.group else None
+        return pods.workload(
+            self.design,
+            ready=self.ready,
+            proxied=self.role is not None,
+            membership=membership,
+            network=self._memory.network,
+        )
+
+    @property
+    def group(self) -> str:
+        """The WorkloadGroup that the pod's proxy is to be a member of; empty for none."""
+        return self._memory.group if self.role is not None else ""
+
+    @property
+    def verdict(self) -> HealthVerdict | None:
+        """What the probe of the pod's group has found out; None where it has none, or has no answer yet."""
+        return self._verdict
+
+    @property
+    def _health_problem(self) -> str:
+        """Say why a pod that runs gets no traffic by its WorkloadEntry; empty where its group's probe is content."""
+        verdict = self._verdict if self.group else None
+        return f"not healthy: {verdict.message}" if verdict is not None and not verdict.healthy else ""
 
     @property
     def memory(self) -> PodMemory:
         """What a successor needs to know."""
         remembered = {life.care.name: life.memory for life in self._lives()}
-        return PodMemory(created=self._memory.created, containers=remembered)
+        return replace(self._memory, containers=remembered, verdict=self._verdict)
 
     @property
     def row(self) -> WorkloadRow:
@@ -114,7 +149,7 @@ class PodLife:
             ready=f"{sum(life.ready for life in apps)}/{len(apps)}",
             is_ready=self.ready,
             status=status,
-            reason=reason,
+            reason=reason or self._health_problem,
             restarts=sum(row.restarts for row in containers),
             created=self._memory.created,
             owner=design.owner,
@@ -141,6 +176,19 @@ class PodLife:
         for life in self._lives():
             if life.care.name == process.name:
                 life.exited(process)
+
+    def check(self, probe: GroupProbe | None) -> None:
+        """Ask the probe of the pod's group from now on; the verdict of an earlier one holds until it has its own."""
+        if probe == self._group_probe:
+            return
+        self._group_probe = probe
+        if self._group_watch is not None:
+            self._group_watch.cancel()
+        if probe is None:
+            self._verdict, self._group_watch = None, None
+            self._changed()
+        else:
+            self._group_watch = self._spawn(self._watch_health(as_probe(probe, self.design.address)))
 
     def nudge(self) -> None:
         """Bring files from the config up to date, and try again at once what waits for a change of it."""
@@ -246,6 +294,21 @@ class PodLife:
                 self._say_problem(f"init container {life.care.name} failed")
                 return False
         return True
+
+    async def _watch_health(self, probe: Probe) -> None:
+        """Ask the group's probe once the application runs."""
+        await self._until(lambda: all(life.running for life in self._apps or self._lives()))
+
+        def tell(is_healthy: bool) -> None:
+            if self.stopping:
+                return
+            message = "" if is_healthy else group_probes.said_of(probe)
+            self._verdict = HealthVerdict(is_healthy, time.time(), message)
+            self._report_line(self, "healthy" if is_healthy else f"not healthy: {message}")
+            self._changed()
+
+        known = self._verdict.healthy if self._verdict is not None else None
+        await group_probes.watch(probes.thresholds(probe), self._care.group_ask(probe), tell, known=known)
 
     async def _drain(self) -> None:
         """Have the proxy send its clients away, and wait for the requests that are under way."""

@@ -23,9 +23,9 @@ from lateen.api.core.volume import ClaimVolume, Volume
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
 from lateen.auth.attestation import Attested
-from lateen.model import proxy_settings
+from lateen.model import groups, proxy_settings
 from lateen.model.peer_names import peer_name
-from lateen.model.workload import Locality, Workload, WorkloadKey
+from lateen.model.workload import Locality, Membership, Workload, WorkloadKey
 from lateen.names import Identity
 from lateen.platforms.local import links
 from lateen.platforms.local.containers import is_proxy
@@ -187,8 +187,10 @@ def injection_of(design: PodDesign, config: ConfigSet) -> Injection:
     return chosen
 
 
-def workload(design: PodDesign, *, ready: bool, proxied: bool) -> Workload:
-    """Describe a pod as the mesh knows it."""
+def workload(
+    design: PodDesign, *, ready: bool, proxied: bool, membership: Membership | None = None, network: str = ""
+) -> Workload:
+    """Describe a pod as the platform knows it."""
     return Workload(
         key=design.key,
         address=design.address,
@@ -202,7 +204,14 @@ def workload(design: PodDesign, *, ready: bool, proxied: bool) -> Workload:
         hostname=design.hostname if design.spec.hostname or design.service_name else "",
         subdomain=design.subdomain,
         tracing=_tracing(design.annotations),
+        network=network,
+        membership=membership,
     )
+
+
+def group_and_network(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Read from a proxy's environment which WorkloadGroup it is to be a member of, and its network; empty for none."""
+    return environment.get(groups.GROUP_VARIABLE, ""), environment.get(groups.NETWORK_VARIABLE, "")
 
 
 def _tracing(annotations: Mapping[str, str]) -> str:

@@ -139,7 +139,7 @@ def asks_of(
 ) -> Mapping[ProbeKind, Ask]:
     """Give, for each probe of a container that has just started, the way to ask it."""
     asks: dict[ProbeKind, Ask] = {
-        kind: _ask(probe, address, ports, prober, run) for kind, probe in probes_of(container).items()
+        kind: ask_of(probe, address, ports, prober, run) for kind, probe in probes_of(container).items()
     }
     port = first_tcp_port(container)
     if ProbeKind.READINESS not in asks and port is not None:
@@ -157,7 +157,8 @@ async def run_hook(
     return await _act(hook.http_get or hook.tcp_socket or hook.exec, address, ports, prober, run)
 
 
-def _ask(probe: Probe, address: str, ports: Mapping[str, int], prober: Prober, run: RunCommand) -> Ask:
+def ask_of(probe: Probe, address: str, ports: Mapping[str, int], prober: Prober, run: RunCommand) -> Ask:
+    """Give the way to ask a probe."""
     action = probe.http_get or probe.tcp_socket or probe.exec or probe.grpc
 
     async def ask() -> bool:

@@ -22,14 +22,15 @@ async def watch(
         await asyncio.sleep(max(0.0, due_at - clock()))
         before = health
         kinds = health.due(clock())
-        answers = await asyncio.gather(*(_answer(asks[kind], _timeout_of(health, kind)) for kind in kinds))
+        answers = await asyncio.gather(*(answer(asks[kind], _timeout_of(health, kind)) for kind in kinds))
         for kind, succeeded in zip(kinds, answers, strict=True):
             health = health.observe(kind, succeeded, clock())
         if _verdict(health) != _verdict(before):
             changed(health)
 
 
-async def _answer(ask: Ask, seconds: float) -> bool:
+async def answer(ask: Ask, seconds: float) -> bool:
+    """Ask once; no answer in time is a failure."""
     try:
         async with asyncio.timeout(seconds):
             return await ask()

@@ -16,7 +16,7 @@ from lateen.api.networking.gateway import Gateway
 from lateen.api.objects import ConfigObject
 from lateen.model.protocol import Protocol as WireProtocol
 from lateen.model.protocol import choose_protocol
-from lateen.model.workload import Workload
+from lateen.model.workload import Workload, port_of
 from lateen.names import CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE
 from lateen.platforms.local.protocol import PortOutcome, PublishedPort
 from lateen.platforms.local.report import PublishedRow
@@ -176,7 +176,7 @@ def _publication(service: ConfigObject[Service], port: ServicePort, workloads: t
     targets = (
         f"{workload.address}:{number}"
         for workload in workloads
-        if workload.ready and workload.key.namespace == service.namespace
+        if workload.is_offered and workload.key.namespace == service.namespace
         if selector and selector <= workload.labels.items()
         if (number := _target(port, workload))
     )
@@ -193,5 +193,4 @@ def _publication(service: ConfigObject[Service], port: ServicePort, workloads: t
 
 def _target(port: ServicePort, workload: Workload) -> int | None:
     """Resolve a service port's target on one workload; None where the name is not one of its ports."""
-    target = port.target_port or port.port
-    return target if isinstance(target, int) else workload.ports.get(target)
+    return port_of(port.name, port.target_port or port.port, workload.ports, workload.entry_ports)

@@ -11,6 +11,7 @@ from typing import Any
 
 from lateen.api.core.pod import PodTemplate
 from lateen.model.proxy import Role
+from lateen.model.workload import HealthVerdict
 from lateen.platforms.local.container_life import ContainerMemory
 from lateen.platforms.local.pod_life import PodMemory
 from lateen.platforms.local.pods import PodDesign
@@ -72,6 +73,7 @@ def _read_pod(told: Mapping[str, Any]) -> RememberedPod:
     design = PodDesign(template=PodTemplate.model_validate(told["template"]), **told["design"])
     containers = {name: ContainerMemory(**each) for name, each in told["memory"]["containers"].items()}
     role = Role(told["role"]) if told["role"] else None
-    return RememberedPod(
-        design=design, role=role, memory=PodMemory(created=told["memory"]["created"], containers=containers)
-    )
+    said = told["memory"].get("verdict")
+    verdict = HealthVerdict(**said) if said else None
+    memory = PodMemory(**{**told["memory"], "containers": containers, "verdict": verdict})
+    return RememberedPod(design=design, role=role, memory=memory)

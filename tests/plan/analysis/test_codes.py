@@ -10,7 +10,7 @@ import yaml
 
 from lateen.api.kinds import KINDS
 from lateen.model.snapshot import Snapshot
-from lateen.model.workload import Workload, WorkloadKey
+from lateen.model.workload import Membership, Workload, WorkloadKey
 from lateen.plan.analysis import analyze, codes
 from tests.plan import worlds
 
@@ -31,27 +31,37 @@ def test_codes_are_in_order_and_unique() -> None:
 @pytest.mark.parametrize("code", CASES)
 def test_a_code_is_found_where_it_belongs(code: str) -> None:
     case = CASES[code]
-    assert sorted(found(code, case["bad"], case.get("pods", {}))) == sorted(case["at"])
+    assert sorted(found(code, case["bad"], case)) == sorted(case["at"])
 
 
 @pytest.mark.parametrize("code", CASES)
 def test_a_code_is_not_found_elsewhere(code: str) -> None:
     case = CASES[code]
-    assert list(found(code, case["good"], case.get("pods", {}))) == []
+    assert list(found(code, case["good"], case)) == []
 
 
-def found(code: str, objects: Mapping[str, Any], pods: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    for one in analyze.analyze(world(objects, pods)):
+def found(code: str, objects: Mapping[str, Any], case: Mapping[str, Any]) -> Iterator[str]:
+    for one in analyze.analyze(world(objects, case)):
         if one.code == code:
             assert one.message[0].islower() or one.message[0].isupper() or one.message.startswith("'")
             yield str(one.origin)
 
 
-def world(objects: Mapping[str, Any], pods: Mapping[str, Mapping[str, str]]) -> Snapshot:
+def world(objects: Mapping[str, Any], case: Mapping[str, Any]) -> Snapshot:
     text = "\n---\n".join(json.dumps(document(name, spec)) for name, spec in objects.items())
-    return worlds.snapshot(
-        text, workloads=[Workload(WorkloadKey("default", one), "", labels) for one, labels in pods.items()]
-    )
+    return worlds.snapshot(text, workloads=[*pods(case), *members(case)])
+
+
+def pods(case: Mapping[str, Any]) -> Iterator[Workload]:
+    for name, labels in case.get("pods", {}).items():
+        yield Workload(WorkloadKey("default", name), "", labels)
+
+
+def members(case: Mapping[str, Any]) -> Iterator[Workload]:
+    for name, (group, address, account) in case.get("members", {}).items():
+        yield Workload(
+            WorkloadKey("default", name), address, service_account=account, owner=name, membership=Membership(group)
+        )
 
 
 def document(reference: str, written: Mapping[str, Any]) -> dict[str, Any]:

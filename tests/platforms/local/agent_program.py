@@ -52,6 +52,9 @@ class RecordingMesh:
                 print(key.name, "removed", file=record)
         return self._generation
 
+    def as_seen(self, workload: Workload) -> Workload:
+        return workload
+
     def subscribe(self, listener: Callable[..., None]) -> None:
         self._listeners.append(listener)
 

@@ -7,8 +7,8 @@ import pytest
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.model.proxy import Role
-from lateen.model.workload import Locality
-from lateen.platforms.local import pods, remembered
+from lateen.model.workload import HealthVerdict, Locality
+from lateen.platforms.local import described, pods, remembered
 from lateen.platforms.local.container_life import ContainerMemory
 from lateen.platforms.local.injection import choose_injection, read_interception, takes_all
 from lateen.platforms.local.notices import notices_of
@@ -146,7 +146,13 @@ def test_whose_connections_are_all_taken(role: Role | None, annotation: dict[str
 
 def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
     design = pods.design_pod(owner(DEPLOYMENT), "web-1", "10.244.1.1")
-    memory = PodMemory(created=1.5, containers={"web": ContainerMemory(pid=7, start_time=9, ready=True)})
+    memory = PodMemory(
+        created=1.5,
+        containers={"web": ContainerMemory(pid=7, start_time=9, ready=True)},
+        group="vms",
+        network="far",
+        verdict=HealthVerdict(False, 2.5, "no answer"),
+    )
     pod = RememberedPod(design=design, role=Role.SIDECAR, memory=memory)
     written = Remembered(pods=(pod,), last_address="10.244.1.1", host_ports={"default/web:80": 8080})
     remembered.write(tmp_path / "agent.json", written)
@@ -169,3 +175,21 @@ def test_a_pod_s_own_settings_for_traces_go_with_its_workload(text: str, expecte
     design = pods.design_pod(owner(annotated), "web-1", "10.244.1.1")
     assert pods.workload(design, ready=True, proxied=True).tracing == expected
     assert len(pods.injection_of(design, ConfigSet()).problems) == problems
+
+
+MEMBERS = (
+    'metadata: {annotations: {proxy.istio.io/config: "proxyMetadata: '
+    '{ISTIO_META_AUTO_REGISTER_GROUP: vms, ISTIO_META_NETWORK: far}"}, labels'
+)
+GROUP = "---\n{apiVersion: networking.istio.io/v1, kind: WorkloadGroup, metadata: {name: vms}, spec: {metadata: {labels: {tier: vm}}, template: {}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "registered"), [("", ""), (GROUP, "vms--far"), (GROUP.replace("{name: vms}", "{name: others}"), "")]
+)
+def test_files_describe_members_as_registered_where_their_group_is_written(written: str, registered: str) -> None:
+    text = DEPLOYMENT.replace("metadata: {labels", MEMBERS)
+    (workload,) = described.snapshot(ConfigSet(decode_yaml(f"{text}\n{written}", "/config/a.yaml").objects)).workloads
+    assert workload.membership is not None
+    assert (workload.membership.group, workload.membership.entry) == ("vms", registered)
+    assert workload.labels.get("tier") == ("vm" if registered else None)
