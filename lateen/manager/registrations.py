@@ -90,8 +90,6 @@ class Registrations:
         self.meters = RegistrationMeters()
         self._written: dict[str, tuple[Shelf, frozenset[str]]] = {}
 
-    # Restarts
-
     def records(self) -> Sequence[Record]:
         """Return what a successor must know, in words that JSON knows."""
         return [_record(one) for _, one in sorted(self._entries.items())]
@@ -105,8 +103,6 @@ class Registrations:
         goes_at = self._clock() + GRACE_SECONDS
         for record in records:
             self._put(replace(_recorded(record), goes_at=goes_at))
-
-    # What happens
 
     def report(self, workload: Workload) -> Workload:
         """Take in what the platform says of a workload; return it as the mesh is to see it."""
@@ -161,8 +157,6 @@ class Registrations:
             self.meters.dropped.add()
         members = (self._members.get(one.workload) for one in gone)
         return tuple(self._settle(member) for member in members if member is not None)
-
-    # What there is
 
     def as_seen(self, workload: Workload) -> Workload:
         """Return a workload that the platform describes as the mesh sees it."""
