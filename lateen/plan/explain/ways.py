@@ -37,11 +37,11 @@ def way(plans: Plans, question: Question, caller: Caller, request: Request) -> W
     """Follow a request through its caller's proxy, or through the gateway that it enters by."""
     is_gateway = caller.workload is None or plans.is_gateway(caller.workload)
     if not is_gateway and caller.workload is not None:
-        plan = plans.plan(caller.workload)
+        plan = plans.plan_for(caller.workload, request.port, request.written_authority)
         return Way(question, caller, request, caller.workload, plan, journeys.outbound(plan, request), False)
     proxy = caller.workload or _gateway(plans, request)
     entering = replace(request, port=dict(plans.view(proxy).gateway_ports).get(request.port, request.port))
-    plan = plans.plan(proxy)
+    plan = plans.plan_for(proxy, entering.port, request.written_authority)
     written = replace(entering, authority=request.written_authority)
     sender = callers.find(plans.snapshot, str(proxy.key), proxy.key.namespace)
     return Way(question, sender, request, proxy, plan, journeys.through_gateway(plan, written), True)
@@ -53,7 +53,8 @@ def _gateway(plans: Plans, request: Request) -> Workload:
     opening = []
     for workload in sorted(gateways, key=lambda one: one.key):
         bound = dict(plans.view(workload).gateway_ports).get(request.port, request.port)
-        if any(listener.port == bound for listener in plans.plan(workload).gateway):
+        plan = plans.plan_for(workload, bound, request.written_authority)
+        if any(listener.port == bound for listener in plan.gateway):
             opening.append(workload)
     if not opening:
         known = ", ".join(str(one.key) for one in gateways) or "there is none"
