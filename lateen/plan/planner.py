@@ -72,14 +72,14 @@ def _gateway_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
     keyring = Keyring(directory)
     made = gateway.edge(directory, keyring, notes, asked)
     needed = (*made.secrets, *secrets.of_clusters(made.clusters, keyring, notes))
-    asked = logins.logins(directory, notes)
-    guards = guard.guards(directory, notes, asked)
+    login = logins.logins(directory, notes)
+    guards = guard.guards(directory, notes, login)
     return ProxyPlan(
         role=directory.view.role,
-        clusters=(*made.clusters, *asked.clusters, clusters.BLACK_HOLE),
+        clusters=(*made.clusters, *login.clusters, clusters.BLACK_HOLE),
         route_tables=tuple(made.tables),
         gateway=tuple(made.listeners),
-        secrets=tuple(dict.fromkeys((*needed, *asked.secrets))),
+        secrets=tuple(dict.fromkeys((*needed, *login.secrets))),
         guards=guards,
         paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
         telemetry=telemetry.telemetry(directory, notes),

@@ -1,6 +1,6 @@
 """The last step: finished resources with the patches of EnvoyFilters laid over them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +48,17 @@ class Patched:
 def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Patched:
     """Lay the patches of some EnvoyFilters, in their order, over the resources of a class."""
     at, faults = Bench(resources, role), list[Diagnostic]()
+    for patch in steps(at, sets, faults):
+        at.matched.add(patch.origin)
+    finished = at.finished()
+    return Patched(finished, at.changed(finished), frozenset(at.matched), tuple(faults))
+
+
+def steps(at: Bench, sets: Iterable[PatchSet], faults: list[Diagnostic]) -> Iterator[Patch]:
+    """Lay patches over what is on the bench, one after the other, and yield each that has found a place, once it has.
+
+    What cannot be read is added to `faults`.
+    """
     readable: list[Patch] = []
     for one in sets:
         found = [fault for patch in one.patches if (fault := _fault(at, patch)) is not None]
@@ -57,9 +68,7 @@ def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Pat
     for place, step in _STEPS.items():
         for patch in readable:
             if patch.written.apply_to is place and step(at, patch):
-                at.matched.add(patch.origin)
-    finished = at.finished()
-    return Patched(finished, at.changed(finished), frozenset(at.matched), tuple(faults))
+                yield patch
 
 
 def unmatched(patch: Patch) -> Diagnostic:
