@@ -63,7 +63,7 @@ def _sidecar_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
         guards=guards,
         paths=guard.path_reading(view.mesh.path_normalization.normalization),
         telemetry=telemetry.telemetry(directory, notes),
-        patches=patches.patches(directory.view),
+        patches=patches.patches(directory.view, notes),
         diagnostics=notes.all,
     )
 
@@ -83,7 +83,7 @@ def _gateway_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
         guards=guards,
         paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
         telemetry=telemetry.telemetry(directory, notes),
-        patches=patches.patches(directory.view),
+        patches=patches.patches(directory.view, notes),
         diagnostics=notes.all,
     )
 

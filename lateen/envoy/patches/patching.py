@@ -6,7 +6,7 @@ from typing import Final
 
 from lateen.api.networking.envoy_filter import ApplyTo, PatchContext
 from lateen.envoy.patches import clusters, listeners, route_tables
-from lateen.envoy.patches.bench import Bench
+from lateen.envoy.patches.bench import KINDS, Bench
 from lateen.envoy.patches.values import BadValue
 from lateen.model.proxy import Role
 from lateen.plan.types import Diagnostic, Origin, Patch, PatchSet
@@ -25,10 +25,6 @@ _STEPS: Final[Mapping[ApplyTo, Callable[[Bench, Patch], bool]]] = {
     ApplyTo.CLUSTER: clusters.patch_clusters,
 }
 """What is done for each kind of place, in this order: the outer before the inner, extensions when all have asked."""
-
-_NOWHERE: Final = {
-    ApplyTo.BOOTSTRAP: "has no effect: a running proxy keeps its bootstrap; ProxyConfig and annotations set it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +72,12 @@ def unmatched(patch: Patch) -> Diagnostic:
     match = patch.written.match
     if match is not None and match.context is PatchContext.WAYPOINT:
         return Diagnostic(patch.origin, "has no effect: there are no waypoints")
-    if match is not None and match.proxy is not None and match.proxy.metadata:
-        return Diagnostic(patch.origin, "has no effect: proxies are not told apart by match.proxy.metadata")
-    why = _NOWHERE.get(patch.written.apply_to, "matches nothing in any proxy that it concerns")
-    return Diagnostic(patch.origin, why)
+    return Diagnostic(patch.origin, "matches nothing in any proxy that it concerns")
 
 
 def _fault(at: Bench, patch: Patch) -> Diagnostic | None:
     """Tell what Envoy could not read of a patch; None where all is well."""
-    if patch.written.apply_to not in _STEPS:
+    if patch.written.apply_to not in KINDS:
         return None
     try:
         at.value(patch)

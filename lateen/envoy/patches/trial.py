@@ -29,7 +29,7 @@ _NAMING: Final = ("cluster", "cluster_name")
 
 def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]], place: str) -> bytes:
     """Write the configuration down; `place` is a folder for the sockets that it names and never opens."""
-    message = values.read(bootstrap_pb2.Bootstrap, _surroundings(place))
+    message = values.read(bootstrap_pb2.Bootstrap, surroundings(place))
     clusters = [decoded(one) for one in changed.get(CLUSTER, {}).values()]
     listeners = [decoded(one) for one in changed.get(LISTENER, {}).values()]
     listeners += [_reader(decoded(one)) for one in changed.get(ROUTE, {}).values()]
@@ -43,7 +43,8 @@ def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]],
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _surroundings(place: str) -> dict[str, Any]:
+def surroundings(place: str) -> dict[str, Any]:
+    """Say the bootstrap that every proxy has, with sockets in a folder."""
     return bootstrap(
         "sidecar~127.0.0.1~trial.trial~trial",
         "trial",

@@ -42,6 +42,10 @@ class PatchReview:
             self._asking[digest] = asyncio.create_task(self._ask(digest, write()), name="review of a patch")
         return None
 
+    async def answered(self) -> None:
+        """Return when Envoy has said something about all that it is being asked."""
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """Ask nothing more."""
         asking = list(self._asking.values())
