@@ -13,7 +13,7 @@ _PLACE: Final = "/nowhere"
 
 
 class BootstrapTrials:
-    """Settles which EnvoyFilters act on the bootstraps of proxies. Those that Envoy refuses are left out, each alone."""
+    """Settles which EnvoyFilters act on the bootstraps of proxies. Those that Envoy refuses are left out alone."""
 
     def __init__(self, reviewer: Reviewer | None) -> None:
         self._reviewer = reviewer

@@ -43,8 +43,8 @@ def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]],
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def surroundings(place: str) -> dict[str, Any]:
-    """Say the bootstrap that every proxy has, with sockets in a folder."""
+def surroundings(place: str, *, metrics: bool = False) -> dict[str, Any]:
+    """Say the bootstrap that every proxy has, with sockets in a folder; with `metrics`, all that it opens."""
     return bootstrap(
         "sidecar~127.0.0.1~trial.trial~trial",
         "trial",
@@ -53,6 +53,9 @@ def surroundings(place: str) -> dict[str, Any]:
         mixer_socket=f"{place}/mixer.sock",
         traces_socket=f"{place}/traces.sock",
         admin_socket=f"{place}/admin.sock",
+        metrics_socket=f"{place}/metrics.sock" if metrics else "",
+        metrics_path="/metrics" if metrics else "",
+        version="trial" if metrics else "",
     )
 
 

@@ -71,7 +71,7 @@ class PatchReview:
 
     async def _validate(self, config: bytes) -> str:
         with tempfile.TemporaryDirectory(prefix="lateen-review-") as folder:
-            file = Path(folder, "trial.pb")
+            file = Path(folder, "trial.json" if config.startswith(b"{") else "trial.pb")
             await asyncio.to_thread(file.write_bytes, config)
             arguments = ("--mode", "validate", "-c", str(file), "-l", "error", "--disable-hot-restart")
             process = await asyncio.create_subprocess_exec(
