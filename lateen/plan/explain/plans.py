@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from lateen.api.networking.envoy_filter import ApplyTo
 from lateen.api.networking.gateway import Gateway
 from lateen.model import proxy as proxies
 from lateen.model.proxy import Proxy, Role
@@ -20,6 +21,7 @@ from lateen.plan.planner import build_plan
 from lateen.plan.types import ProxyPlan
 
 NOTHING: Final = Nothing()
+_ROUTING: Final = (ApplyTo.ROUTE_CONFIGURATION, ApplyTo.VIRTUAL_HOST, ApplyTo.HTTP_ROUTE, ApplyTo.CLUSTER)
 Known = Callable[[ClassKey], ProxyPlan | None]
 """Gives the plan of a class that was made before, if it was."""
 
@@ -42,6 +44,7 @@ class Plans:
         self._cache = PlanCache() if cache is None else cache
         self._made: dict[ClassKey, ProxyPlan] = {}
         self._servers: dict[ClassKey, ProxyPlan] = {}
+        self._rerouted: dict[int, tuple[ProxyPlan, ProxyPlan]] = {}
 
     def is_gateway(self, workload: Workload) -> bool:
         """Tell whether any Gateway selects a workload."""
@@ -70,8 +73,8 @@ class Plans:
         if place in self._made or self._known(place) is not None:
             return self.plan(workload)
         view = self._views.view_for(place)
-        if view.envoy_filters:
-            # Patches may lead anywhere.
+        if any(patch.apply_to in _ROUTING for item in view.envoy_filters for patch in item.spec.config_patches):
+            # Such patches may lead anywhere.
             return self.plan(workload)
         return self._beyond.completed(build_plan(view, self._cache, Focus(port, authority)), view)
 
@@ -91,7 +94,11 @@ class Plans:
 
     def rerouted(self, plan: ProxyPlan) -> ProxyPlan:
         """Return a plan with the routes that patches make of its own."""
-        return self._beyond.rerouted(plan) if plan.patches else plan
+        if not plan.patches:
+            return plan
+        if id(plan) not in self._rerouted:
+            self._rerouted[id(plan)] = (plan, self._beyond.rerouted(plan))
+        return self._rerouted[id(plan)][1]
 
     def touched(self, plan: ProxyPlan, passing: Passing) -> tuple[TouchedPart, ...]:
         """Return which patches have changed what a request passes in a proxy."""
