@@ -32,7 +32,7 @@ def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]],
     message = values.read(bootstrap_pb2.Bootstrap, surroundings(place))
     clusters = [decoded(one) for one in changed.get(CLUSTER, {}).values()]
     listeners = [decoded(one) for one in changed.get(LISTENER, {}).values()]
-    listeners += [_reader(decoded(one)) for one in changed.get(ROUTE, {}).values()]
+    listeners += [_reader(decoded(one), number) for number, one in enumerate(changed.get(ROUTE, {}).values(), start=1)]
     present = {one.name for one in (*message.static_resources.clusters, *clusters)}
     said = [MessageToDict(one, preserving_proto_field_name=True) for one in listeners]
     named = set(_clusters_named(said))
@@ -59,14 +59,14 @@ def surroundings(place: str, *, metrics: bool = False) -> dict[str, Any]:
     )
 
 
-def _reader(table: Any) -> Any:
-    """Say a listener whose only purpose is to have a route table read."""
+def _reader(table: Any, number: int) -> Any:
+    """Say a listener whose only purpose is to have a route table read; no two may have one address."""
     manager = hcm_pb2.HttpConnectionManager(stat_prefix="trial", route_config=table)
     manager.http_filters.add(name=router.NAME, typed_config=typed(router_pb2.Router()))
     filters = [listener_components_pb2.Filter(name="http", typed_config=typed(manager))]
     chains = [listener_components_pb2.FilterChain(filters=filters)]
     message = listener_pb2.Listener(name=f"trial of {table.name}", filter_chains=chains)
-    message.address.CopyFrom(address("127.0.0.1", 1))
+    message.address.CopyFrom(address("127.0.0.1", number))
     message.bind_to_port.value = False
     return message
 
