@@ -1,7 +1,6 @@
 """What EnvoyFilters change in bootstraps is in proxies that are started afterwards; what Envoy refuses is in none."""
 
 import json
-from typing import Any
 
 from tests.live.mesh import EXAMPLES, Mesh, until
 
@@ -24,8 +23,10 @@ def patch(name: str, value: str) -> str:
     return PATCH.replace("NAME", name, 1).replace("VALUE", value)
 
 
-def bootstrap(mesh: Mesh) -> Any:
-    return json.loads(mesh.do("proxy-config", "bootstrap", "deploy/sleep"))
+def is_tagged(mesh: Mesh) -> bool:
+    """Tell whether the proxy was started with the tag."""
+    told = json.loads(mesh.do("proxy-config", "bootstrap", "deploy/sleep"))
+    return any(tag.get("tag_name") == "team" for tag in told["stats_config"].get("stats_tags", ()))
 
 
 def refused(mesh: Mesh) -> dict[str, str]:
@@ -34,19 +35,27 @@ def refused(mesh: Mesh) -> dict[str, str]:
     return {one["resource"]["name"]: one["message"] for one in found if "for Envoy refuses it" in one["message"]}
 
 
+def started_anew(mesh: Mesh) -> None:
+    mesh.do("scale", "deploy/sleep", "--replicas", "0")
+    until(lambda: not mesh.instances("sleep"), what="no pod")
+    mesh.do("scale", "deploy/sleep", "--replicas", "1")
+    mesh.ready("sleep", 1)
+
+
 def test_a_bootstrap_is_patched_when_a_proxy_is_started(mesh: Mesh) -> None:
-    mesh.up(EXAMPLES / "sleep")
-    mesh.apply(patch("tagged", TAGGED))
+    file = mesh.base / "tagged.yaml"
+    file.write_text(patch("tagged", TAGGED))
+    mesh.up(EXAMPLES / "sleep", file)
+    assert is_tagged(mesh)
+
     mesh.apply(patch("twice", TWICE))
     told = until(lambda: refused(mesh), what="a diagnostic")
     assert told.keys() == {"twice"}
     assert "Duplicate layer name: static" in told["twice"]
-    assert "team" not in json.dumps(bootstrap(mesh))
-    before = mesh.instances("sleep")[0]["name"]
-    mesh.do("scale", "deploy/sleep", "--replicas", "0")
-    until(lambda: not mesh.instances("sleep"), what="no pod")
-    mesh.do("scale", "deploy/sleep", "--replicas", "1")
-    (started,) = mesh.ready("sleep", 1)
-    assert started["name"] != before
-    said = json.dumps(bootstrap(mesh))
-    assert '"team"' in said
+    started_anew(mesh)
+    assert is_tagged(mesh)
+
+    mesh.do("delete", "envoyfilter", "tagged")
+    assert is_tagged(mesh), "a running proxy keeps what it was started with"
+    started_anew(mesh)
+    assert not is_tagged(mesh)
