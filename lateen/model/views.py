@@ -22,7 +22,7 @@ from lateen.api.security.request_authentication import RequestAuthentication
 from lateen.api.telemetry.telemetry import Telemetry
 from lateen.api.traffic.health_check import HealthCheck
 from lateen.api.traffic.session_persistence import SessionPersistence
-from lateen.model import named_secrets, visibility
+from lateen.model import named_secrets, node_metadata, visibility
 from lateen.model import policies as attachments
 from lateen.model.headless import headless_names
 from lateen.model.key_sets import KeySet
@@ -104,6 +104,7 @@ class Views:
         sidecar = None if is_gateway else self._sidecar_of(proxy)
         gateways = self._gateways_of(proxy) if is_gateway else ()
         own_ports = () if is_gateway else _own_ports(selecting, proxy)
+        filters = self._filters_of(proxy, gateways)
         return ClassKey(
             role=proxy.role,
             namespace=namespace,
@@ -117,8 +118,9 @@ class Views:
             peers=ALL_TAKEN if is_gateway else self.snapshot.peers.of(namespace, proxy.labels),
             policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
             runs=Runs(proxy.owner, proxy.account) if self.snapshot.mixer.asked.about_runners else None,
-            envoy_filters=self._filters_of(proxy, gateways),
+            envoy_filters=filters,
             tracing=proxy.tracing,
+            metadata=node_metadata.asked_for(proxy, (self._filters[name].spec for name in filters)),
         )
 
     def view_for(self, key: ClassKey, previous: ProxyView | None = None) -> ProxyView:

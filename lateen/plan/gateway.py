@@ -11,9 +11,11 @@ from typing import Final
 
 from lateen import names
 from lateen.api.mesh.mesh_config import MeshConfig
-from lateen.plan import clusters, connections, gateway_hosts, gateway_tls
+from lateen.model.service import Service
+from lateen.plan import clusters, connections, focus, gateway_hosts, gateway_tls
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
+from lateen.plan.focus import Focus
 from lateen.plan.secrets import Keyring
 from lateen.plan.servers import Kind, OpenServer, open_servers, rules_of, vantage
 from lateen.plan.types import (
@@ -42,19 +44,32 @@ class Edge:
     secrets: list[Secret] = field(default_factory=list)
 
 
-def edge(directory: Directory, keyring: Keyring, notes: Notes) -> Edge:
-    """Put together the clusters of all visible services, and the listeners, tables and secrets of the open ports."""
+def edge(directory: Directory, keyring: Keyring, notes: Notes, asked: Focus | None = None) -> Edge:
+    """Put together the clusters of all visible services, and the listeners, tables and secrets of the open ports.
+
+    Where only one request is asked about, these are the virtual hosts that its authority may mean on its port, and the
+    clusters that they lead to.
+    """
     made = Edge()
-    for service in directory.view.services:
-        if directory.stands_for(service) is service:
-            notes.extend(directory.policy(service).diagnostics)
-            made.clusters += clusters.of_service(service, directory, captures=False)
+    if asked is None:
+        _add_clusters(made, directory.view.services, directory, notes)
     by_port: defaultdict[int, list[OpenServer]] = defaultdict(list)
     for server in open_servers(directory, notes):
         by_port[server.bound_port].append(server)
     for port in sorted(by_port):
-        _add_port(made, port, _of_one_kind(port, by_port[port], notes), directory, keyring, notes)
+        if asked is None or asked.port == port:
+            _add_port(made, port, _of_one_kind(port, by_port[port], notes), directory, keyring, notes, asked)
+    if asked is not None:
+        led_to = focus.led_to(made.tables, made.listeners)
+        _add_clusters(made, focus.services_led_to(led_to, directory), directory, notes)
     return made
+
+
+def _add_clusters(made: Edge, services: Iterable[Service], directory: Directory, notes: Notes) -> None:
+    for service in services:
+        if directory.stands_for(service) is service:
+            notes.extend(directory.policy(service).diagnostics)
+            made.clusters += clusters.of_service(service, directory, captures=False)
 
 
 def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[OpenServer]:
@@ -71,7 +86,13 @@ def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[Ope
 
 
 def _add_port(
-    made: Edge, port: int, servers: list[OpenServer], directory: Directory, keyring: Keyring, notes: Notes
+    made: Edge,
+    port: int,
+    servers: list[OpenServer],
+    directory: Directory,
+    keyring: Keyring,
+    notes: Notes,
+    asked: Focus | None,
 ) -> None:
     """Add a port's listener, with the tables, clusters and secrets that it needs."""
     kind = servers[0].kind
@@ -83,7 +104,8 @@ def _add_port(
         _add_listeners(made, port, servers, None, tuple(by_name.chains), directory)
     elif kind is Kind.HTTP:
         name = names.gateway_route_table(port)
-        hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes))
+        is_here = asked.is_meant if asked is not None else lambda _: True
+        hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes, is_here))
         made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
         _add_listeners(made, port, servers, HttpChain(name), (), directory)
     else:

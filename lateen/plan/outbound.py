@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lateen import names
-from lateen.plan import egress, services, strangers
+from lateen.plan import clusters, egress, focus, services, strangers
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
+from lateen.plan.focus import Focus
 from lateen.plan.services import Claim, ServicePart
 from lateen.plan.types import (
     Cluster,
@@ -42,10 +43,11 @@ class Outbound:
     listeners: list[OutboundListener] = field(default_factory=list)
 
 
-def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Outbound:
-    """Put together what all visible services, and the rules for other hosts, add."""
+def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes, asked: Focus | None = None) -> Outbound:
+    """Put together what all visible services, and the rules for other hosts, add; or what `asked` has to do with."""
     allowed = egress.scope(directory.view.sidecar, directory.view.namespace)
-    offers = [(service, services.part(service, directory, notes)) for service in directory.view.services]
+    meant = directory.view.services if asked is None else focus.services(asked, directory)
+    offers = [(service, services.part(service, directory, notes)) for service in meant]
     parts = [egress.admitted(part, service, allowed) for service, part in offers]
     shared: dict[int, list[VirtualHost]] = {}
     for part in parts:
@@ -71,7 +73,15 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Out
     for one in egress.opened(directory.view.sidecar, offers, unknown.requests, directory, notes):
         made.listeners.append(one.listener)
         made.tables += (one.table,) if one.table is not None else ()
+    if asked is not None:
+        made.clusters = list(_clusters_led_to(made, directory))
     return made
+
+
+def _clusters_led_to(made: Outbound, directory: Directory) -> Iterator[Cluster]:
+    """Yield the clusters of the services that tables and listeners lead to, whether or not their routes are in them."""
+    for service in focus.services_led_to(focus.led_to(made.tables, made.listeners), directory):
+        yield from clusters.of_service(service, directory, captures=True)
 
 
 def _add_shared_port(
