@@ -165,6 +165,11 @@ def listener(address: str, port: int) -> str:
     return f"{address}_{port}"
 
 
+def quic_listener(address: str, port: int) -> str:
+    """Compose the name of a gateway's listener for HTTP/3, which is on a port of UDP."""
+    return f"udp_{listener(address, port)}"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeId:
     """Who an Envoy says it is: `role~address~workload.namespace~namespace.svc.domain`."""

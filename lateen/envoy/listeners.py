@@ -17,12 +17,14 @@ from lateen.envoy.filter_chains import (
     match_http,
     match_not_tls,
     named_chain,
+    quic_chain,
     way_in,
 )
 from lateen.envoy.side import Side
 from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
+from lateen.names import quic_listener as quic_listener_name
 from lateen.plan import tls
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
@@ -130,15 +132,7 @@ def gateway_listener(
 ) -> Any:
     """Say an open port of a gateway. Its buffers are small: anyone may open connections to it."""
     name = listener_name(plan.address, plan.port)
-    front = plan.front
-    setting = Setting(
-        Side.GATEWAY,
-        f"outbound_{name};",
-        reports,
-        guard=guards.everywhere,
-        paths=paths,
-        trusted_proxies=front.trusted_proxies,
-    )
+    setting = _gateway_setting(name, plan, reports, guards, paths)
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
@@ -146,7 +140,7 @@ def gateway_listener(
         filter_chains=[named_chain(name, one, setting) for one in plan.named],
     )
     message.per_connection_buffer_limit_bytes.value = _GATEWAY_BUFFER_BYTES
-    if front.tells_client:
+    if plan.front.tells_client:
         message.listener_filters.append(listener_filters.proxy_protocol())
     if plan.chain is not None:
         message.filter_chains.extend(filter_chains(name, plan.chain, setting))
@@ -155,6 +149,36 @@ def gateway_listener(
     if isinstance(plan.chain, SniffedChain):
         listener_filters.detect(message)
     return message
+
+
+def quic_listener(
+    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+) -> Any:
+    """Say an open port of UDP of a gateway, for requests in HTTP/3: as its TCP twin, without what has no TLS there."""
+    name = quic_listener_name(plan.address, plan.port)
+    chains = [
+        quic_chain(name, one, _gateway_setting(name, plan, reports, guards, paths)) for one in plan.named if one.http3
+    ]
+    message = listener_pb2.Listener(
+        name=name,
+        address=udp_address(plan.address, plan.port),
+        traffic_direction=base_pb2.OUTBOUND,
+        filter_chains=chains,
+    )
+    message.udp_listener_config.quic_options.SetInParent()
+    message.udp_listener_config.downstream_socket_config.prefer_gro.value = True
+    return message
+
+
+def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards: Guards, paths: PathReading) -> Setting:
+    return Setting(
+        Side.GATEWAY,
+        f"outbound_{name};",
+        reports,
+        guard=guards.everywhere,
+        paths=paths,
+        trusted_proxies=plan.front.trusted_proxies,
+    )
 
 
 def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:

@@ -64,5 +64,7 @@ def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iter
         yield cache.listener(listeners.virtual_inbound, plan.inbound, *context)
     for gateway in plan.gateway:
         yield cache.listener(listeners.gateway_listener, gateway, telemetry.outbound, *guarded)
+        if gateway.speaks_http3:
+            yield cache.listener(listeners.quic_listener, gateway, telemetry.outbound, *guarded)
     if plan.role is Role.SIDECAR:
         yield cache.listener(listeners.dns_listener, plan.dns, dns_upstream)

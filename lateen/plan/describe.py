@@ -82,7 +82,8 @@ def named_chain(described: NamedChain) -> Plain:
     if described.tls is None:
         return where
     ended = "mesh" if isinstance(described.tls, MeshTrust) else plain(described.tls)
-    return {**_as_mapping(where), "ended with": ended}
+    also = {"http3": True} if described.http3 else {}
+    return {**_as_mapping(where), "ended with": ended, **also}
 
 
 def chain(described: Chain) -> Plain:

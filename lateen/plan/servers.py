@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from lateen.api.networking.gateway import Gateway, Server, ServerProtocol, ServerTls, ServerTlsMode
+from lateen.api.networking.gateway import (
+    HTTP3_ANNOTATION,
+    Gateway,
+    Server,
+    ServerProtocol,
+    ServerTls,
+    ServerTlsMode,
+    wants_http3,
+)
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.model import visibility
@@ -70,6 +78,11 @@ class OpenServer:
         return self.tls.mode not in _PASSED_ON
 
     @property
+    def speaks_http3(self) -> bool:
+        """Tell whether its requests may come over QUIC too."""
+        return wants_http3(self.gateway) and self.server.can_speak_http3
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that are served, without the namespaces that may claim them."""
         return tuple(
@@ -81,12 +94,27 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
     """Yield the servers that can be opened, the oldest Gateway's first."""
     bound = dict(directory.view.gateway_ports)
     for gateway in directory.view.gateways:
+        _note_http3(gateway, notes)
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
             if server.bind.startswith("unix://"):
                 notes.add(origin, "is not open: gateways listen on addresses only", Doubt.NOT_OPEN)
             else:
                 yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
+
+
+def _note_http3(gateway: ConfigObject[Gateway], notes: Notes) -> None:
+    """Note where HTTP/3 is asked for and cannot be spoken."""
+    if not wants_http3(gateway):
+        return
+    servers = gateway.spec.servers
+    for position, server in enumerate(servers):
+        if server.port.protocol is ServerProtocol.HTTPS and server.tls is not None and server.tls.ends_below_tls13:
+            at = Origin(gateway.key, f"spec.servers[{position}].tls.maxProtocolVersion")
+            notes.add(at, "leaves the server without HTTP/3, which has TLS 1.3")
+    if not any(server.can_speak_http3 for server in servers):
+        at = Origin(gateway.key, f"metadata.annotations.{HTTP3_ANNOTATION}")
+        notes.add(at, "has no effect: no server is of protocol HTTPS with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL")
 
 
 def rules_of(server: OpenServer, directory: Directory) -> list[ConfigObject[VirtualService]]:

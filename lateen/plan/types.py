@@ -525,13 +525,15 @@ Chain = HttpChain | TcpChain | SniffedChain
 class NamedChain:
     """TLS connections for any of these server names (`*.suffix` too); without names for all that no other one is for.
 
-    `tls` is ended here: with certificates of its own, or as the mesh's. None leaves it to whoever is behind.
+    `tls` is ended here: with certificates of its own, or as the mesh's. None leaves it to whoever is behind. With
+    `http3`, requests may also come over QUIC to the same port, and answers say so.
     """
 
     server_names: tuple[str, ...]
     chain: HttpChain | TcpChain
     tls: EndedTls | MeshTrust | None = None
     origin: Origin | None = None
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,6 +613,11 @@ class GatewayListener:
     origin: Origin | None = None
     named: tuple[NamedChain, ...] = ()
     front: GatewayFront = NO_FRONT
+
+    @property
+    def speaks_http3(self) -> bool:
+        """Tell whether requests may come over QUIC too."""
+        return any(one.http3 for one in self.named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from lateen.api.fields import EMPTY_MAP, Bool, Labels, NamespacedHost, NonEmpty, Port, is_address
 from lateen.api.networking.tls import CipherSuites
+from lateen.api.objects import ConfigObject
 from lateen.api.structs import Checked, Problem, Struct, alias
+
+HTTP3_ANNOTATION: Final = "lateen.dev/http3"
+"""On a Gateway: `true` has its HTTPS servers speak HTTP/3 too, on the same port of UDP."""
 
 
 class ServerProtocol(StrEnum):
@@ -116,6 +120,11 @@ class ServerTls(Checked):
         return (self.credential_name,) if self.credential_name else self.credential_names
 
     @property
+    def ends_below_tls13(self) -> bool:
+        """True where clients may not speak TLS 1.3."""
+        return self.max_protocol_version not in (TlsVersion.TLS_AUTO, TlsVersion.TLSV1_3)
+
+    @property
     def asks_for_certificate(self) -> bool:
         """True where clients may or must show a certificate that is verified here."""
         return self.mode in (ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
@@ -213,6 +222,14 @@ class Server(Checked):
     default_endpoint: str = ""
     name: str = ""
 
+    @property
+    def can_speak_http3(self) -> bool:
+        """True where requests come in TLS of the server's own, in a version that QUIC can have."""
+        tls = self.tls
+        if self.port.protocol is not ServerProtocol.HTTPS or tls is None or tls.mode not in _TERMINATING:
+            return False
+        return not tls.ends_below_tls13
+
     def problems(self) -> Iterator[Problem]:
         protocol = self.port.protocol
         if self.bind and not is_address(self.bind) and not self.bind.startswith("unix://"):
@@ -244,3 +261,8 @@ class Gateway(Checked):
         for position, name in enumerate(names):
             if name and name in names[:position]:
                 yield Problem(f"must be unique: server {name} is already defined", f"servers[{position}].name")
+
+
+def wants_http3(gateway: ConfigObject[Gateway]) -> bool:
+    """Tell whether a Gateway asks for HTTP/3 at those of its servers that can speak it."""
+    return gateway.metadata.annotations.get(HTTP3_ANNOTATION, "").lower() == "true"
