@@ -30,7 +30,7 @@ def resource_set(
     """
     return {
         CLUSTER: {item.name: cache.cluster(item) for item in plan.clusters},
-        ENDPOINT: load_assignments(plan.clusters, lookup, cache),
+        ENDPOINT: load_assignments(plan.assigned, lookup, cache),
         SECRET: {item.name: cache.secret(item) for item in plan.secrets},
         LISTENER: {made.name: made for made in _listeners(plan, cache, dns_upstream)},
         ROUTE: {item.name: cache.route_table(item) for item in plan.route_tables},

@@ -87,10 +87,12 @@ class Views:
             *oldest_first(config.of(Telemetry)),
         )
         self._policies = Policies(policies, self.snapshot.mesh.root_namespace)
-        preferred = self.snapshot.mesh.locality_lb_setting
-        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule)) | (
-            preferred.client_labels if preferred else frozenset()
-        )
+        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule))
+        mesh = self.snapshot.mesh
+        if mesh.locality_lb_setting is not None:
+            self.named_labels |= mesh.locality_lb_setting.client_labels
+        if mesh.zone_aware_lb_setting is not None:
+            self.named_labels |= mesh.zone_aware_lb_setting.client_labels
         self.named_labels |= self.snapshot.mixer.asked.labels
         for service in self.snapshot.services.values():
             self._by_namespace.setdefault(service.namespace, []).append(service)

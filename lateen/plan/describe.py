@@ -53,6 +53,7 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
             "secrets": [one.name for one in described.secrets],
             "routes": {one.name: table(one) for one in described.route_tables},
             "clusters": {one.name: cluster(one) for one in described.clusters},
+            "replicas": described.replicas and f"{described.replicas.host}:{described.replicas.port}",
             "guards": _guards(described.guards),
             "paths": plain(described.paths),
             "dns": {record.host: list(record.addresses) for record in described.dns},

@@ -11,7 +11,8 @@ from lateen.api.networking.sidecar import IngressListener, Sidecar
 from lateen.model.endpoint import Endpoint
 from lateen.model.peers import PeerModes
 from lateen.model.protocol import Protocol, choose_protocol, parse_protocol
-from lateen.model.view import OwnPort
+from lateen.model.view import OwnPort, ProxyView
+from lateen.model.workload import NOWHERE
 from lateen.plan import clusters, traffic
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
@@ -101,6 +102,18 @@ def _inbound(directory: Directory) -> Inbound:
     ports = [InboundPort(door.port, _chain(door, directory), door.host, peers.of(door.port)) for door in doors]
     ports += _other_ports(peers, {door.port for door in doors})
     return Inbound((*clusters, PASSTHROUGH), directory.cache.intern(tuple(ports)))
+
+
+def replicas(view: ProxyView) -> Cluster | None:
+    """Return the endpoints of the workload's own service, which tell its proxy how many clients each zone has.
+
+    Only a proxy that knows where it is compares them. A workload that no service sends to counts as the only one.
+    """
+    if view.key.locality == NOWHERE:
+        return None
+    own = min(view.own_ports, key=lambda port: (port.host, port.service_port), default=None)
+    host, port = (own.host, own.service_port) if own else ("", 0)
+    return Cluster(names.LOCAL_CLUSTER, Discovery.EDS, host=host, port=port)
 
 
 def note_ingress(directory: Directory, notes: Notes) -> None:

@@ -50,6 +50,7 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
         role=view.role,
         clusters=(*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view))),
         route_tables=tuple(out.tables),
+        replicas=inbound.replicas(view),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
         secrets=tuple(dict.fromkeys(secrets.of_clusters(out.clusters, Keyring(directory), notes))),

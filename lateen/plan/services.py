@@ -64,7 +64,7 @@ def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
     return directory.cache.recall(
         "service",
         (service, target, policy, directory.defaults, *own, *by_port.ingredients),
-        (service.namespace == view.namespace, *by_port.chains, *by_port.named),
+        (service.namespace == view.namespace, directory.client(policy), *by_port.chains, *by_port.named),
         lambda: _make_part(service, target, policy, by_port, directory),
     )
 

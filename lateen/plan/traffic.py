@@ -130,7 +130,11 @@ def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> S
 
 def preferred_labels(host: HostPolicy, defaults: Defaults) -> frozenset[str]:
     """List the labels of clients that some preference for localities looks at."""
-    found = defaults.localities.client_labels if defaults.localities else frozenset()
+    found: frozenset[str] = frozenset()
+    if defaults.localities is not None:
+        found |= defaults.localities.client_labels
+    if defaults.zones is not None:
+        found |= defaults.zones.client_labels
     policies = (host.policy, *(defined.subset.traffic_policy for defined in host.subsets.values()))
     return found.union(*map(api.preferred_labels, policies))
 
@@ -286,8 +290,8 @@ def _note_localities(
     balancer = level.load_balancer
     if balancer is None:
         return
-    if balancer.zone_aware_lb_setting is not None:
-        notes.add(below(at, alias("zone_aware_lb_setting")), "has no effect yet", Doubt.NO_EFFECT_YET)
+    if balancer.zone_aware_lb_setting is not None and balancer.consistent_hash is not None:
+        notes.add(below(at, alias("zone_aware_lb_setting")), "has no effect beside consistentHash, which picks alone")
     setting = balancer.locality_lb_setting
     if setting is None or setting.enabled is False or level.outlier_detection or policy.outlier_detection:
         return

@@ -892,13 +892,15 @@ class ProxyPlan:
     """All that one class of proxies does. Order of the tuples is meaningful and stable.
 
     `outbound_fallback` is where captured connections go that no listener knows: PassthroughCluster or BlackHoleCluster.
-    `inbound_mode` is what is taken on ports that are not in `inbound`.
+    `inbound_mode` is what is taken on ports that are not in `inbound`. `replicas` are the endpoints of the workload's
+    own service, for a proxy that compares them with others; the cluster that they are for is in its bootstrap.
     `diagnostics` tell what was doubtful in the objects that the plan was made from.
     """
 
     role: Role
     clusters: tuple[Cluster, ...]
     route_tables: tuple[RouteTable, ...]
+    replicas: Cluster | None = None
     outbound: tuple[OutboundListener, ...] = ()
     outbound_fallback: TcpChain | None = None
     inbound: tuple[InboundPort, ...] = ()
@@ -913,3 +915,8 @@ class ProxyPlan:
     telemetry: Telemetry = SILENCE
     patches: tuple[PatchSet, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def assigned(self) -> tuple[Cluster, ...]:
+        """The clusters whose endpoints the proxy may ask for."""
+        return self.clusters if self.replicas is None else (*self.clusters, self.replicas)
