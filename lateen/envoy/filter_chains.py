@@ -112,6 +112,9 @@ def way_in(name: str, plan: Way, trust: MeshTrust, setting: Setting, port: int |
     if plan.arrival in _MESH:
         chain.transport_socket.CopyFrom(mesh_server(trust, is_http=is_http))
         chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    elif plan.tls is not None:
+        chain.transport_socket.CopyFrom(server_socket(plan.tls, is_http=is_http))
+        chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
     return chain
 
 

@@ -127,6 +127,25 @@ def virtual_inbound(
     return message
 
 
+def opened_inbound(
+    plan: InboundPort, trust: MeshTrust, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+) -> Any:
+    """Say a port of the workload that the proxy opens itself, with the same ways in as where it is captured."""
+    setting = _inbound_setting(plan, reports, guards.at(plan.port), paths)
+    name = listener_name(plan.opens, plan.port)
+    message = listener_pb2.Listener(
+        name=name,
+        address=address(plan.opens, plan.port),
+        traffic_direction=base_pb2.INBOUND,
+        filter_chains=[way_in(name, way, trust, setting) for way in tls.ways_into(plan)],
+    )
+    if _may_be_tls(plan):
+        listener_filters.detect_tls(message)
+    if _may_be_plain_http(plan):
+        listener_filters.detect(message)
+    return message
+
+
 def gateway_listener(
     plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
 ) -> Any:
@@ -204,14 +223,18 @@ def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> li
 
 def _inspect(message: Any, ports: Sequence[InboundPort], mode: PeerMode) -> None:
     """Have the first bytes looked at where the ways into a port differ by them, and nowhere else."""
-    plain = [port.port for port in ports if port.mode is PeerMode.DISABLE]
+    plain = [port.port for port in ports if not _may_be_tls(port)]
     if mode is not PeerMode.DISABLE:
         listener_filters.detect_tls(message, except_ports=plain)
     elif len(plain) < len(ports):
-        listener_filters.detect_tls(message, ports=[port.port for port in ports if port.mode is not PeerMode.DISABLE])
+        listener_filters.detect_tls(message, ports=[port.port for port in ports if _may_be_tls(port)])
     if detected := [port.port for port in ports if _may_be_plain_http(port)]:
         listener_filters.detect(message, detected)
 
 
+def _may_be_tls(port: InboundPort) -> bool:
+    return port.mode is not PeerMode.DISABLE or port.tls is not None
+
+
 def _may_be_plain_http(port: InboundPort) -> bool:
-    return isinstance(port.chain, SniffedChain) and port.mode is not PeerMode.STRICT
+    return isinstance(port.chain, SniffedChain) and port.mode is not PeerMode.STRICT and port.tls is None

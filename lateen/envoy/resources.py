@@ -62,6 +62,9 @@ def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iter
     if plan.inbound_fallback is not None:
         context = (plan.inbound_fallback, plan.inbound_mode, plan.trust, telemetry.inbound, *guarded)
         yield cache.listener(listeners.virtual_inbound, plan.inbound, *context)
+    for port in plan.inbound:
+        if port.opens:
+            yield cache.listener(listeners.opened_inbound, port, plan.trust, telemetry.inbound, *guarded)
     for gateway in plan.gateway:
         yield cache.listener(listeners.gateway_listener, gateway, telemetry.outbound, *guarded)
         if gateway.speaks_http3:

@@ -141,7 +141,7 @@ class Views:
             sessions=scope.sessions,
             gateways=tuple(self._gateways[name] for name in key.gateways),
             sidecar=sidecar,
-            secrets=self._secrets(key, scope.destination_rules, logins, api_keys),
+            secrets=self._secrets(key, scope.destination_rules, logins, api_keys, sidecar),
             names=() if key.role is Role.GATEWAY else headless_names(self.snapshot, scope.services),
             authorization=tuple(_of_kind(policies, AuthorizationPolicy)),
             authentication=authentication,
@@ -173,6 +173,7 @@ class Views:
         rules: _DestinationRules,
         logins: Iterable[ConfigObject[OidcLogin]],
         api_keys: Iterable[ConfigObject[ApiKeyAuthentication]],
+        sidecar: ConfigObject[Sidecar] | None,
     ) -> tuple[ConfigObject[Secret], ...]:
         """Find the Secrets that a class names, in its own namespace only: nobody is given another namespace's keys.
 
@@ -183,6 +184,7 @@ class Views:
         wanted = {
             *named_secrets.of_gateways(self._gateways[name].spec for name in key.gateways),
             *named_secrets.of_rules(concerned),
+            *(named_secrets.of_sidecar(sidecar.spec) if sidecar else ()),
             *(item.spec.client_secret.name for item in logins),
             *(item.spec.secret.name for item in api_keys),
         }

@@ -66,7 +66,9 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
 def listener(described: OutboundListener | InboundPort | GatewayListener) -> Plain:
     """Describe what a listener does with connections."""
     if isinstance(described, InboundPort):
-        return _with_mode(chain(described.chain), described.mode)
+        also = filled({"tls": described.tls and plain(described.tls), "opens": described.opens})
+        where = _with_mode(chain(described.chain), described.mode)
+        return {**_as_mapping(where), **also} if also else where
     where = {} if described.chain is None else chain(described.chain)
     fallback = described.fallback if isinstance(described, OutboundListener) else None
     if fallback is not None:

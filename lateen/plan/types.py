@@ -452,7 +452,8 @@ class Cluster:
     `host`, `port` and `subset` say what it stands for (empty for special clusters); `labels` select the subset's
     endpoints. `endpoints` are only for the kinds of discovery that need them in the cluster itself.
     `follows_client_protocol` keeps HTTP/1.1 or HTTP/2 as the client speaks it. `bind_address` is the source address.
-    `name_refresh` is how soon a name is asked for again that could not be resolved.
+    With `target_port`, connections go to that port of their original destination. `name_refresh` is how soon a name is
+    asked for again that could not be resolved.
     `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
     `service` is what telemetry calls the service.
     """
@@ -476,6 +477,7 @@ class Cluster:
     includes_unready: bool = False
     follows_client_protocol: bool = False
     bind_address: str = ""
+    target_port: int | None = None
     tls: MeshTls | OriginatedTls | None = None
     tells_client: ProxyProtocolVersion | None = None
     name_refresh: timedelta = timedelta(seconds=60)
@@ -557,13 +559,16 @@ class OutboundListener:
 class InboundPort:
     """A port of the workload: connections to it become requests of `host`, or stay connections.
 
-    `mode` is which connections it takes: with the mesh's TLS, without, or both.
+    `mode` is which connections it takes: with the mesh's TLS, without, or both. A port with `tls` takes only that, and
+    ends it. One that `opens` is at that address also where connections are not captured.
     """
 
     port: int
     chain: Chain
     host: str = ""
     mode: PeerMode = PeerMode.PERMISSIVE
+    tls: EndedTls | None = None
+    opens: str = ""
 
 
 class Arrival(StrEnum):
@@ -578,11 +583,12 @@ class Arrival(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way into a port. `is_http` tells for which detected protocol it is; None is for all."""
+    """A way into a port. `is_http` tells for which detected protocol it is; None is for all. `tls` is ended there."""
 
     arrival: Arrival
     carries: HttpChain | TcpChain
     is_http: bool | None = None
+    tls: EndedTls | None = None
 
 
 @dataclass(frozen=True, slots=True)

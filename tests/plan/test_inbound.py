@@ -87,7 +87,7 @@ spec:
     }
 
 
-def test_tls_of_an_ingress_port_is_told_to_have_no_effect() -> None:
+def test_tls_of_an_ingress_port_needs_one_without_the_tls_of_the_mesh() -> None:
     text = """
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -97,7 +97,7 @@ spec:
   egress: [{hosts: ["*/*"]}]
 """
     told = [doubt for doubt in worlds.plan(text).diagnostics if doubt.origin.path == "spec.ingress[0].tls"]
-    assert [doubt.message.split(":")[0] for doubt in told] == ["has no effect"]
+    assert [doubt.message.split(":")[0] for doubt in told] == ["has no effect while the port takes the mesh's TLS"]
 
 
 def test_workloads_may_be_reached_by_localhost() -> None:
