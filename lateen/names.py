@@ -153,9 +153,9 @@ def sniffed_route_table(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
-def gateway_route_table(port: int) -> str:
-    """Compose the name of a gateway's route configuration for a plaintext HTTP port."""
-    return f"http.{port}"
+def gateway_route_table(port: int, socket: str = "") -> str:
+    """Compose the name of a gateway's route configuration for a plaintext HTTP port, or for a socket."""
+    return f"http.{port}|{socket}" if socket else f"http.{port}"
 
 
 def gateway_tls_route_table(port: int, port_name: str, gateway: str, namespace: str) -> str:

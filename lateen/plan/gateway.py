@@ -5,7 +5,7 @@ TLS are told apart by server name.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,12 +49,23 @@ def edge(directory: Directory, keyring: Keyring, notes: Notes) -> Edge:
         if directory.stands_for(service) is service:
             notes.extend(directory.policy(service).diagnostics)
             made.clusters += clusters.of_service(service, directory, captures=False)
-    by_port: defaultdict[int, list[OpenServer]] = defaultdict(list)
-    for server in open_servers(directory, notes):
-        by_port[server.bound_port].append(server)
-    for port in sorted(by_port):
-        _add_port(made, port, _of_one_kind(port, by_port[port], notes), directory, keyring, notes)
+    by_place: defaultdict[tuple[int, str], list[OpenServer]] = defaultdict(list)
+    for server in _without_taken_sockets(open_servers(directory, notes), notes):
+        by_place[server.place].append(server)
+    for place in sorted(by_place):
+        _add_port(made, place[0], _of_one_kind(place[0], by_place[place], notes), directory, keyring, notes)
     return made
+
+
+def _without_taken_sockets(servers: Iterable[OpenServer], notes: Notes) -> Iterator[OpenServer]:
+    """Yield the servers but those of a socket that an older one has for another port."""
+    taken: dict[str, OpenServer] = {}
+    for server in servers:
+        first = taken.setdefault(server.server.socket, server) if server.server.socket else server
+        if first.place == server.place:
+            yield server
+        else:
+            notes.add(server.origin, f"is not open: {server.server.socket} belongs to {first.origin}", Doubt.NOT_OPEN)
 
 
 def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[OpenServer]:
@@ -82,7 +93,7 @@ def _add_port(
         made.secrets += by_name.secrets
         _add_listeners(made, port, servers, None, tuple(by_name.chains), directory)
     elif kind is Kind.HTTP:
-        name = names.gateway_route_table(port)
+        name = names.gateway_route_table(port, servers[0].server.socket)
         hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes))
         made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
         _add_listeners(made, port, servers, HttpChain(name), (), directory)

@@ -17,7 +17,7 @@ from lateen.api.networking.gateway import (
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.model import visibility
-from lateen.plan.diagnostics import Doubt, Notes
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory, hosts_of
 from lateen.plan.matches import Vantage, gateway_name
 from lateen.plan.types import Origin
@@ -54,6 +54,11 @@ class OpenServer:
     def port(self) -> int:
         """The port that clients call."""
         return self.server.port.number
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """What it shares with other servers: a port, or a socket of its own."""
+        return self.bound_port, self.server.socket
 
     @property
     def kind(self) -> Kind:
@@ -97,10 +102,10 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
         _note_http3(gateway, notes)
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
-            if server.bind.startswith("unix://"):
-                notes.add(origin, "is not open: gateways listen on addresses only", Doubt.NOT_OPEN)
-            else:
-                yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
+            if server.default_endpoint:
+                said = "has no effect, as in Istio: say in a VirtualService where requests go"
+                notes.add(below(origin, "defaultEndpoint"), said, Doubt.NO_EFFECT_YET)
+            yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
 
 
 def _note_http3(gateway: ConfigObject[Gateway], notes: Notes) -> None:

@@ -194,6 +194,7 @@ def _chain(service: Service, port: ServicePort, policy: HostPolicy, defaults: De
     return TcpChain(
         (Target(names.outbound_cluster(service.host, port.number)),),
         says_tcp=tls.is_told_apart_by_proxy(port, settings),
+        keeps_clients=traffic.keeps_clients(traffic.hash_keys(settings.load_balancer)),
         tunnel=traffic.tunnel(settings.tunnel),
         resolves_name=port.number if service.resolution is Resolution.DYNAMIC_DNS else None,
         origin=Origin(service.origin, f"spec.ports[{position}]"),

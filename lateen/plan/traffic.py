@@ -16,6 +16,7 @@ from lateen.plan.destination_types import Ping, RetryBudget, Tunnel
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.types import Balancing, Diagnostic, HashKey, Limits, Origin, OutlierDetection
 
+_BY_CLIENT: Final = LoadBalancer(consistent_hash=api.ConsistentHash(use_source_ip=True))
 Rules = tuple[ConfigObject[DestinationRule], ...]
 
 _BALANCING: Final = {
@@ -87,6 +88,14 @@ def _add_subsets(subsets: dict[str, SubsetPolicy], rule: ConfigObject[Destinatio
             notes.add(place, f"has no effect: subset {subset.name} is already defined by {known.origin}")
         elif subset.traffic_policy is not None:
             _note_without_effect(notes, below(place, "trafficPolicy"), subset.traffic_policy)
+
+
+def keeping_clients(host: HostPolicy) -> HostPolicy:
+    """Pick endpoints by the client's address where no rule says how they are picked."""
+    policy = host.policy or TrafficPolicy()
+    if policy.load_balancer is not None:
+        return host
+    return replace(host, policy=policy.model_copy(update={"load_balancer": _BY_CLIENT}))
 
 
 def settle(host: HostPolicy, port: int, subset: str, defaults: Defaults) -> Settings:
@@ -180,6 +189,11 @@ def hash_keys(setting: LoadBalancer | None) -> tuple[HashKey, ...]:
     if hashing.http_query_parameter_name is not None:
         return (HashKey(query=hashing.http_query_parameter_name),)
     return (HashKey(source_ip=True),) if hashing.use_source_ip else ()
+
+
+def keeps_clients(keys: tuple[HashKey, ...]) -> bool:
+    """Tell whether hashing looks at the client's address, all that is known of a connection."""
+    return any(key.source_ip for key in keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -501,11 +501,13 @@ class TcpChain:
 
     With `says_tcp` the server's proxy, which has to know what is inside the mesh's TLS, is told that it is not HTTP.
     With a `tunnel` the targets are HTTP proxies, which are asked to connect to its host. With `resolves_name`, a port,
-    connections go to that port of the server name that they ask for.
+    connections go to that port of the server name that they ask for. With `keeps_clients`, where hashing picks the
+    endpoint, it looks at the client's address.
     """
 
     targets: tuple[Target, ...]
     idle_timeout: timedelta | None = None
+    keeps_clients: bool = False
     says_tcp: bool = False
     tunnel: Tunnel | None = None
     resolves_name: int | None = None

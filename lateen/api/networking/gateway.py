@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, Strict
 
 from lateen.api.fields import EMPTY_MAP, Bool, Labels, NamespacedHost, NonEmpty, Port, is_address
 from lateen.api.networking.tls import CipherSuites
@@ -33,10 +33,13 @@ class ServerProtocol(StrEnum):
         return cls._value2member_map_.get(value.upper()) if isinstance(value, str) else None  # type: ignore[return-value]
 
 
-class ServerPort(Struct):
-    """The port that a server listens on."""
+_UNIX: Final = "unix://"
 
-    number: Port
+
+class ServerPort(Struct):
+    """The port that a server listens on; 0 where it listens on a socket."""
+
+    number: Annotated[int, Strict(), Field(ge=0, le=65535)]
     name: NonEmpty
     protocol: ServerProtocol
     target_port: Port | None = None
@@ -205,6 +208,11 @@ class ServerTls(Checked):
 _TERMINATING = (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
 
 
+def is_socket(bind: str) -> bool:
+    """Tell whether a bind is a unix socket: a path, or a name without a file."""
+    return bind.startswith((f"{_UNIX}/", f"{_UNIX}@")) and len(bind) > len(_UNIX) + 1
+
+
 def _limit(written: TlsVersion, otherwise: TlsVersion) -> TlsVersion:
     return otherwise if written is TlsVersion.TLS_AUTO else written
 
@@ -223,17 +231,24 @@ class Server(Checked):
     name: str = ""
 
     @property
+    def socket(self) -> str:
+        """The unix socket that it listens on instead of a port."""
+        return self.bind if is_socket(self.bind) else ""
+
+    @property
     def can_speak_http3(self) -> bool:
         """True where requests come in TLS of the server's own, in a version that QUIC can have."""
         tls = self.tls
-        if self.port.protocol is not ServerProtocol.HTTPS or tls is None or tls.mode not in _TERMINATING:
+        if self.port.protocol is not ServerProtocol.HTTPS or tls is None or tls.mode not in _TERMINATING or self.socket:
             return False
         return not tls.ends_below_tls13
 
     def problems(self) -> Iterator[Problem]:
         protocol = self.port.protocol
-        if self.bind and not is_address(self.bind) and not self.bind.startswith("unix://"):
-            yield Problem(f"must be an IP address or unix:///path, not {self.bind!r}", "bind")
+        if self.bind and not is_address(self.bind) and not is_socket(self.bind):
+            yield Problem(f"must be an IP address, unix:///path or unix://@name, not {self.bind!r}", "bind")
+        if self.port.number == 0 and not self.socket:
+            yield Problem("must be between 1 and 65535, or bind a socket such as unix:///path", "port.number")
         if protocol in (ServerProtocol.TCP, ServerProtocol.MONGO) and self.tls is not None:
             yield Problem(f"must not be set for protocol {protocol}: use TLS", "tls")
         if protocol in (ServerProtocol.HTTPS, ServerProtocol.TLS) and self.tls is None:
