@@ -35,6 +35,7 @@ from lateen.plan.types import (
     NamedChain,
     PathReading,
     SniffedChain,
+    SubnetChain,
     Target,
     TcpChain,
     Way,
@@ -127,6 +128,15 @@ def named_chain(name: str, plan: NamedChain, setting: Setting) -> Any:
     if plan.tls is not None:
         chain.transport_socket.CopyFrom(server_socket(plan.tls, is_http=isinstance(plan.chain, HttpChain)))
         chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    return chain
+
+
+def subnet_chain(name: str, plan: SubnetChain, setting: Setting) -> Any:
+    """Say what becomes of connections to addresses in some subnets."""
+    chain = filter_chain(f"{name}|{plan.subnets[0]}", plan.chain, setting)
+    for subnet in plan.subnets:
+        address, _, length = subnet.partition("/")
+        chain.filter_chain_match.prefix_ranges.add(address_prefix=address).prefix_len.value = int(length)
     return chain
 
 

@@ -18,6 +18,7 @@ from lateen.envoy.filter_chains import (
     match_not_tls,
     named_chain,
     quic_chain,
+    subnet_chain,
     way_in,
 )
 from lateen.envoy.side import Side
@@ -76,6 +77,7 @@ def outbound_listener(plan: OutboundListener, reports: Reports, paths: PathReadi
     setting = Setting(Side.OUTBOUND, f"outbound_{name};", reports, paths=paths)
     chains = filter_chains(name, plan.chain, setting)
     chains += [named_chain(name, one, setting) for one in plan.named]
+    chains += [subnet_chain(name, one, setting) for one in plan.subnets]
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),

@@ -73,6 +73,9 @@ def listener(described: OutboundListener | InboundPort | GatewayListener) -> Pla
     fallback = described.fallback if isinstance(described, OutboundListener) else None
     if fallback is not None:
         where = {**_as_mapping(where), "else": chain(fallback)}
+    if isinstance(described, OutboundListener) and described.subnets:
+        by_subnet = {" ".join(one.subnets): chain(one.chain) for one in described.subnets}
+        where = {"to": by_subnet, "otherwise": where}
     if described.named:
         by_name = {" ".join(one.server_names) or "*": named_chain(one) for one in described.named}
         where = {"tls for": by_name, **_as_mapping(where)}

@@ -541,12 +541,20 @@ class NamedChain:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetChain:
+    """Connections to addresses in any of these subnets; of several that fit an address, the narrowest counts."""
+
+    subnets: tuple[str, ...]
+    chain: TcpChain
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundListener:
     """What happens to captured connections to `address:port` (`0.0.0.0` for every address of the port).
 
-    TLS connections for a known server name take `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the
-    mesh's policy for unknown destinations). One that `opens` is a port of its own, or the socket of `unix://path`,
-    which the workload calls as such.
+    What goes to one of `subnets` takes that way before all others. TLS connections for a known server name take
+    `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the mesh's policy for unknown destinations). One
+    that `opens` is a port of its own, or the socket of `unix://path`, which the workload calls as such.
     """
 
     address: str
@@ -555,6 +563,7 @@ class OutboundListener:
     fallback: TcpChain | None = None
     named: tuple[NamedChain, ...] = ()
     opens: bool = False
+    subnets: tuple[SubnetChain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
