@@ -125,7 +125,7 @@ def _front(mesh: MeshConfig) -> GatewayFront:
     topology = mesh.default_config.gateway_topology
     if topology is None:
         return NO_FRONT
-    return GatewayFront(topology.num_trusted_proxies, topology.proxy_protocol is not None)
+    return GatewayFront(topology.num_trusted_proxies, mesh.tells_gateways_of_clients)
 
 
 def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) -> TcpChain | None:

@@ -121,7 +121,9 @@ def _ended(
         if ends is not None:
             made.tables.append(requests)
             made.secrets += needed
-            return NamedChain(hosts, HttpChain(requests.name), ends, server.origin, server.speaks_http3)
+            return NamedChain(
+                hosts, HttpChain(requests.name), ends, server.origin, server.speaks_http3(directory.view.mesh)
+            )
     else:
         seen_from = vantage(directory, frozenset({server.gateway_name}), server.port)
         chain = connections.chain(rules_of(server, directory), seen_from, directory, notes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking.gateway import (
     HTTP3_ANNOTATION,
     Gateway,
@@ -82,10 +83,9 @@ class OpenServer:
         """Tell whether TLS ends here, rather than at whoever is behind."""
         return self.tls.mode not in _PASSED_ON
 
-    @property
-    def speaks_http3(self) -> bool:
+    def speaks_http3(self, mesh: MeshConfig) -> bool:
         """Tell whether its requests may come over QUIC too."""
-        return wants_http3(self.gateway) and self.server.can_speak_http3
+        return wants_http3(self.gateway) and self.server.can_speak_http3 and not mesh.tells_gateways_of_clients
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
     """Yield the servers that can be opened, the oldest Gateway's first."""
     bound = dict(directory.view.gateway_ports)
     for gateway in directory.view.gateways:
-        _note_http3(gateway, notes)
+        _note_http3(gateway, directory.view.mesh, notes)
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
             if server.default_endpoint:
@@ -108,18 +108,21 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
             yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
 
 
-def _note_http3(gateway: ConfigObject[Gateway], notes: Notes) -> None:
+def _note_http3(gateway: ConfigObject[Gateway], mesh: MeshConfig, notes: Notes) -> None:
     """Note where HTTP/3 is asked for and cannot be spoken."""
     if not wants_http3(gateway):
         return
+    asked = Origin(gateway.key, f"metadata.annotations.{HTTP3_ANNOTATION}")
+    if mesh.tells_gateways_of_clients:
+        said = "has no effect beside gatewayTopology.proxyProtocol: over QUIC nobody tells who the client is"
+        notes.add(asked, said)
     servers = gateway.spec.servers
     for position, server in enumerate(servers):
         if server.port.protocol is ServerProtocol.HTTPS and server.tls is not None and server.tls.ends_below_tls13:
             at = Origin(gateway.key, f"spec.servers[{position}].tls.maxProtocolVersion")
             notes.add(at, "leaves the server without HTTP/3, which has TLS 1.3")
     if not any(server.can_speak_http3 for server in servers):
-        at = Origin(gateway.key, f"metadata.annotations.{HTTP3_ANNOTATION}")
-        notes.add(at, "has no effect: no server is of protocol HTTPS with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL")
+        notes.add(asked, "has no effect: no server is of protocol HTTPS with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL")
 
 
 def rules_of(server: OpenServer, directory: Directory) -> list[ConfigObject[VirtualService]]:

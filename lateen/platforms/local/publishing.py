@@ -170,8 +170,7 @@ def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterato
 
 def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[str]:
     """List the addresses of gateways that are to learn who their clients are, as the mesh's settings say."""
-    topology = mesh_config(config).default_config.gateway_topology
-    if topology is None or topology.proxy_protocol is None:
+    if not mesh_config(config).tells_gateways_of_clients:
         return frozenset()
     selectors = [item.spec.selector.items() for item in config.of(Gateway) if item.spec.selector]
     return frozenset(one.address for one in workloads if any(each <= one.labels.items() for each in selectors))
@@ -179,6 +178,8 @@ def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) 
 
 def _quic_ports(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[tuple[str, int]]:
     """List the addresses of gateways with those ports, as clients call them, at which they speak HTTP/3."""
+    if mesh_config(config).tells_gateways_of_clients:
+        return frozenset()
     found = [
         (item.spec.selector.items(), server.port.number)
         for item in config.of(Gateway)
