@@ -138,7 +138,10 @@ def _inbound(directory: Directory, secured: Mapping[int, EndedTls | None]) -> In
     else:
         doors = list(_doors(directory.view.own_ports))
     if directory.defaults.reaches_by_localhost:
-        doors = [replace(door, endpoint=door.endpoint or Endpoint(_LOCALHOST, door.port)) for door in doors]
+        doors = [
+            replace(door, endpoint=door.endpoint or Endpoint(_LOCALHOST, door.target_port or door.port))
+            for door in doors
+        ]
     pools = [_pool_of(sidecar.spec, door) if sidecar else None for door in doors]
     clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]
     peers = directory.view.peers

@@ -145,8 +145,8 @@ async def test_a_port_that_is_taken_is_named_with_its_holder_and_others_open(mes
 @pytest.mark.live
 async def test_a_port_of_udp_that_is_taken_is_named_and_one_of_its_own_is_opened_again(mesh: LiveMesh) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        number = taken.getsockname()[1]
+        number = free_port()
+        taken.bind(("127.0.0.1", number))
         (refused,) = await mesh.client.set_published_ports([PublishedPort(host_port=number, targets=(), also_udp=True)])
     assert refused.failure is not None
     assert (refused.failure.code, refused.failure.message.split(":")[1].split(" is")[0]) == (
