@@ -36,7 +36,7 @@ from lateen.manager.store import Store
 from lateen.model import node_metadata
 from lateen.model.proxy import Role
 from lateen.model.snapshot import Snapshot
-from lateen.model.workload import WorkloadKey
+from lateen.model.workload import NOWHERE, WorkloadKey
 from lateen.plan.types import Diagnostic
 from lateen.platforms.jwks import KeyFetcher
 from lateen.platforms.local import mixer_files, preflight
@@ -445,6 +445,8 @@ def _agent_settings(settings: Settings, identities: Identities, patched: Patchin
             metrics_socket=request.metrics_socket,
             metrics_path=metrics_door.workload_path(request.key.namespace, request.key.name),
             metadata=_node_metadata(request),
+            locality=request.locality,
+            knows_replicas=request.role is Role.SIDECAR and request.locality != NOWHERE,
             kept=request.statistics,
             version=metadata.version("lateen"),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,

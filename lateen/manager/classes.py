@@ -168,7 +168,7 @@ class Classes:
 
     def _make(self, place: ClassKey, view: ProxyView, generation: int) -> None:
         plan = self._with_mixer(build_plan(view, self._plans), view)
-        self._classes[place] = _Class(view, plan, _by_port(plan.clusters))
+        self._classes[place] = _Class(view, plan, _by_port(plan.assigned))
         self._offer(place, plan, generation)
 
     def _with_mixer(self, plan: ProxyPlan, view: ProxyView) -> ProxyPlan:

@@ -5,7 +5,7 @@ TLS are told apart by server name.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,12 +53,13 @@ def edge(directory: Directory, keyring: Keyring, notes: Notes, asked: Focus | No
     made = Edge()
     if asked is None:
         _add_clusters(made, directory.view.services, directory, notes)
-    by_port: defaultdict[int, list[OpenServer]] = defaultdict(list)
-    for server in open_servers(directory, notes):
-        by_port[server.bound_port].append(server)
-    for port in sorted(by_port):
+    by_place: defaultdict[tuple[int, str], list[OpenServer]] = defaultdict(list)
+    for server in _without_taken_sockets(open_servers(directory, notes), notes):
+        by_place[server.place].append(server)
+    for place in sorted(by_place):
+        port = place[0]
         if asked is None or asked.port == port:
-            _add_port(made, port, _of_one_kind(port, by_port[port], notes), directory, keyring, notes, asked)
+            _add_port(made, port, _of_one_kind(port, by_place[place], notes), directory, keyring, notes, asked)
     if asked is not None:
         led_to = focus.led_to(made.tables, made.listeners)
         _add_clusters(made, focus.services_led_to(led_to, directory), directory, notes)
@@ -70,6 +71,17 @@ def _add_clusters(made: Edge, services: Iterable[Service], directory: Directory,
         if directory.stands_for(service) is service:
             notes.extend(directory.policy(service).diagnostics)
             made.clusters += clusters.of_service(service, directory, captures=False)
+
+
+def _without_taken_sockets(servers: Iterable[OpenServer], notes: Notes) -> Iterator[OpenServer]:
+    """Yield the servers but those of a socket that an older one has for another port."""
+    taken: dict[str, OpenServer] = {}
+    for server in servers:
+        first = taken.setdefault(server.server.socket, server) if server.server.socket else server
+        if first.place == server.place:
+            yield server
+        else:
+            notes.add(server.origin, f"is not open: {server.server.socket} belongs to {first.origin}", Doubt.NOT_OPEN)
 
 
 def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[OpenServer]:
@@ -103,7 +115,7 @@ def _add_port(
         made.secrets += by_name.secrets
         _add_listeners(made, port, servers, None, tuple(by_name.chains), directory)
     elif kind is Kind.HTTP:
-        name = names.gateway_route_table(port)
+        name = names.gateway_route_table(port, servers[0].server.socket)
         is_here = asked.is_meant if asked is not None else lambda _: True
         hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes, is_here))
         made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
@@ -136,7 +148,7 @@ def _front(mesh: MeshConfig) -> GatewayFront:
     topology = mesh.default_config.gateway_topology
     if topology is None:
         return NO_FRONT
-    return GatewayFront(topology.num_trusted_proxies, topology.proxy_protocol is not None)
+    return GatewayFront(topology.num_trusted_proxies, mesh.tells_gateways_of_clients)
 
 
 def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) -> TcpChain | None:

@@ -25,6 +25,7 @@ from lateen.plan.types import (
     OutboundListener,
     RouteTable,
     SniffedChain,
+    SubnetChain,
     TcpChain,
     VirtualHost,
 )
@@ -59,14 +60,16 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes, asked:
     named = _settle_names(
         (*strangers.named_chains_of(directory, notes), *(one for part in parts for one in part.named))
     )
+    subnets = _settle_subnets(one for part in parts for one in part.subnets)
     made = Outbound(clusters=[cluster for part in parts for cluster in part.clusters])
-    for port in sorted(shared.keys() | claims.keys() | named.keys()):
+    for port in sorted(shared.keys() | claims.keys() | named.keys() | subnets.keys()):
         otherwise, by_name = claims.get(port, unknown.connections), named.get(port, ())
+        by_subnet = subnets.get(port, ())
         if port in shared:
             hosts = (*_with_own_domains(shared[port], directory), unknown.requests)
-            _add_shared_port(made, port, hosts, otherwise, by_name, directory)
+            _add_shared_port(made, port, hosts, otherwise, by_name, by_subnet, directory)
         else:
-            listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name)
+            listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name, subnets=by_subnet)
             made.listeners.append(directory.cache.intern(listener))
     made.tables += (table for part in parts for table in part.tables)
     made.listeners += _without_conflicts((part for part in parts if part.listeners), notes)
@@ -90,12 +93,13 @@ def _add_shared_port(
     hosts: tuple[VirtualHost, ...],
     otherwise: TcpChain,
     named: tuple[NamedChain, ...],
+    subnets: tuple[SubnetChain, ...],
     directory: Directory,
 ) -> None:
     """Add the listener for all addresses of a port, and the route table of the HTTP services that share it."""
     name = names.http_route_table(port)
     made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
-    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise, named)
+    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise, named, subnets=subnets)
     made.listeners.append(directory.cache.intern(listener))
 
 
@@ -109,6 +113,19 @@ def _settle_names(found: Iterable[tuple[int, NamedChain]]) -> dict[int, tuple[Na
         taken.update((port, name) for name in fresh)
         if fresh:
             kept = chain if fresh == chain.server_names else replace(chain, server_names=fresh)
+            settled.setdefault(port, []).append(kept)
+    return {port: tuple(chains) for port, chains in settled.items()}
+
+
+def _settle_subnets(found: Iterable[tuple[int, SubnetChain]]) -> dict[int, tuple[SubnetChain, ...]]:
+    """Give each subnet of a port to one chain, the first."""
+    taken: set[tuple[int, str]] = set()
+    settled: dict[int, list[SubnetChain]] = {}
+    for port, chain in found:
+        fresh = tuple(subnet for subnet in chain.subnets if (port, subnet) not in taken)
+        taken.update((port, subnet) for subnet in fresh)
+        if fresh:
+            kept = chain if fresh == chain.subnets else replace(chain, subnets=fresh)
             settled.setdefault(port, []).append(kept)
     return {port: tuple(chains) for port, chains in settled.items()}
 

@@ -21,7 +21,7 @@ from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
 from lateen.plan.focus import Focus
 from lateen.plan.secrets import Keyring
-from lateen.plan.types import ProxyPlan
+from lateen.plan.types import ProxyPlan, Secret
 
 
 def build_plan(view: ProxyView, cache: PlanCache | None = None, asked: Focus | None = None) -> ProxyPlan:
@@ -44,7 +44,8 @@ def _sidecar_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
     view = directory.view
     unknown = directory.cache.intern(virtual_hosts.unknown_traffic(_outbound_policy(view), directory, notes))
     out = outbound.outbound(directory, unknown, notes, asked)
-    into = inbound.inbound(directory)
+    keyring, needed = Keyring(directory), list[Secret]()
+    into = inbound.inbound(directory, inbound.ingress_tls(directory, keyring, needed, notes))
     inbound.note_ingress(directory, notes)
     guards = guard.guards(directory, notes)
     guard.note_connections(guards, into.ports, notes)
@@ -52,9 +53,10 @@ def _sidecar_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
         role=view.role,
         clusters=(*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view))),
         route_tables=tuple(out.tables),
+        replicas=inbound.replicas(view),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
-        secrets=tuple(dict.fromkeys(secrets.of_clusters(out.clusters, Keyring(directory), notes))),
+        secrets=tuple(dict.fromkeys((*needed, *secrets.of_clusters(out.clusters, keyring, notes)))),
         inbound=into.ports,
         inbound_fallback=inbound.FALLBACK,
         inbound_mode=view.peers.mode,

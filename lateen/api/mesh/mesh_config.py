@@ -209,6 +209,12 @@ class MeshConfig(Checked, OpenStruct):
     tls_defaults: Ignored = None
     verify_certificate_at_client: Ignored = None
 
+    @property
+    def tells_gateways_of_clients(self) -> bool:
+        """True where connections to gateways begin with the client's address, in the form of the PROXY protocol."""
+        topology = self.default_config.gateway_topology
+        return topology is not None and topology.proxy_protocol is not None
+
     def problems(self) -> Iterator[Problem]:
         if self.access_log_encoding is AccessLogEncoding.JSON and not is_json_object(self.access_log_format or "{}"):
             yield Problem("must be a JSON object: accessLogEncoding is JSON", "accessLogFormat")
