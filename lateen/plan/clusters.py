@@ -99,7 +99,7 @@ def _cluster(
     service, port = place.service, place.port
     settings = traffic.settle(policy, port.number, place.subset, defaults)
     discovery = _discovery(service, settings, captures)
-    follows = _follows_client(port.protocol, settings.pool)
+    follows = follows_client(port.protocol, settings.pool)
     warmup = traffic.slow_start(settings.load_balancer)
     return Cluster(
         name=names.outbound_cluster(service.host, port.number, place.subset),
@@ -160,7 +160,7 @@ def _balancing(discovery: Discovery, settings: Settings) -> Balancing:
     return Balancing.LEAST_REQUEST if chosen is Balancing.ORIGINAL_DESTINATION else chosen
 
 
-def _follows_client(protocol: Protocol, pool: ConnectionPool | None) -> bool:
+def follows_client(protocol: Protocol, pool: ConnectionPool | None) -> bool:
     """Tell whether the client's version of HTTP is kept: asked for, or the protocol is only known when it is seen."""
     http = pool.http if pool else None
     return protocol is Protocol.AUTO or (protocol.is_http and http is not None and bool(http.use_client_protocol))

@@ -68,8 +68,12 @@ def _look_up(message: Any, plan: HttpChain, operation: str) -> None:
 
 
 def _read_requests(message: Any, paths: PathReading) -> None:
-    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them."""
+    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them.
+
+    Whether a client that waits may go on is the server's to say, as are its early hints.
+    """
     message.http_protocol_options.accept_http_10 = True
+    message.proxy_100_continue = True
     message.normalize_path.value = paths.normalizes
     message.merge_slashes = paths.merges_slashes
     actions = hcm_pb2.HttpConnectionManager
