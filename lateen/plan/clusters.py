@@ -59,7 +59,8 @@ class _Place:
 def of_service(service: Service, directory: Directory, *, captures: bool) -> tuple[Cluster, ...]:
     """Return the clusters of a service's ports in order, each followed by its subsets; UDP ports have none.
 
-    `captures` is false for gateways, which know no original destination and have to find endpoints themselves.
+    `captures` is false for gateways, which know no original destination and have to find endpoints themselves. What
+    browsers speak with a gateway says nothing of a port whose protocol is detected: it is spoken to in HTTP/1.1.
     The same objects are returned while the service and its policy did not change.
     """
     policy, defaults = directory.policy(service), directory.defaults
@@ -99,7 +100,8 @@ def _cluster(
     service, port = place.service, place.port
     settings = traffic.settle(policy, port.number, place.subset, defaults)
     discovery = _discovery(service, settings, captures)
-    follows = follows_client(port.protocol, settings.pool)
+    spoken = port.protocol if captures or port.protocol is not Protocol.AUTO else Protocol.HTTP
+    follows = follows_client(spoken, settings.pool)
     warmup = traffic.slow_start(settings.load_balancer)
     return Cluster(
         name=names.outbound_cluster(service.host, port.number, place.subset),
@@ -108,7 +110,7 @@ def _cluster(
         port=port.number,
         subset=place.subset,
         labels=place.labels,
-        protocol=port.protocol if follows else _upstream_protocol(port.protocol, settings.pool, defaults),
+        protocol=spoken if follows else _upstream_protocol(spoken, settings.pool, defaults),
         balancing=_balancing(discovery, settings),
         ring_size=traffic.ring_size(settings.load_balancer),
         table_size=traffic.table_size(settings.load_balancer),
