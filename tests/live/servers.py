@@ -206,11 +206,14 @@ class Farewell(socketserver.StreamRequestHandler):
         talking.append(self.request)
         while data := self.request.recv(1000):
             self.request.sendall(data.upper())
+        talking.remove(self.request)
+        if leaving and not talking:
+            os._exit(0)
+leaving = []
 def end(*_):
+    leaving.append(True)
     for one in talking:
         one.sendall(b"bye")
-        one.close()
-    os._exit(0)
 signal.signal(signal.SIGTERM, end)
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer.daemon_threads = True

@@ -9,8 +9,7 @@ import pytest
 
 from tests.live.mesh import SITE_PACKAGES, Mesh
 from tests.live.servers import EITHER_HTTP, GRPC_STREAMS, GRPC_STREAMS_CALL, RAW_HTTP
-from tests.live.test_gateway import gateway
-from tests.live.yaml_texts import container, pod, rule, service, together
+from tests.live.yaml_texts import container, gateway, pod, rule, service, together
 
 
 @contextlib.contextmanager
