@@ -64,6 +64,13 @@ def test_http_1_0_is_answered_and_the_connection_closed(httpbin: Mesh, raw: str)
     assert said[-1] == "b''"
 
 
+@pytest.mark.parametrize("port", ["{name: http, port: 80, targetPort: 8080}", "{port: 80, targetPort: 8080}"])
+def test_http_1_0_needs_no_host(httpbin: Mesh, raw: str, port: str) -> None:
+    with httpbin.having(service("old", port, app="raw")):
+        said = inside(httpbin, TALK, "old", "send:GET /plain HTTP/1.0\\r\\n\\r\\n", "plain answer")
+    assert said[0].startswith("'HTTP/1.0 200 OK")
+
+
 def test_a_websocket_carries_bytes_both_ways(httpbin: Mesh, raw: str) -> None:
     upgrade = "GET /upgrade HTTP/1.1\\r\\nhost: raw\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n"
     said = inside(httpbin, TALK, raw, f"send:{upgrade}", "\r\n\r\n", "send:one", "ONE", "send:two", "TWO", "open?")
