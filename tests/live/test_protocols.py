@@ -118,6 +118,31 @@ def test_streams_of_grpc_go_both_ways_and_end_with_their_status(httpbin: Mesh) -
     assert said == ["echo 0", "echo 1", "echo 2", "OUT_OF_RANGE enough", "trailer kept"]
 
 
+FAILING = """
+import sys, grpc
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    try:
+        channel.unary_unary("/test.Talker/Say")(b"", timeout=10)
+    except grpc.RpcError as error:
+        print(error.code().name, error.details())
+"""
+
+
+@pytest.mark.parametrize("abort, status", [("grpcStatus: UNAVAILABLE", "UNAVAILABLE"), ("httpStatus: 400", "INTERNAL")])
+def test_a_failure_of_grpc_is_injected(httpbin: Mesh, abort: str, status: str) -> None:
+    failing = rule(
+        f"""
+        fault: {{abort: {{percentage: {{value: 100}}, {abort}}}}}
+        retries: {{attempts: 0}}
+        route: [{{destination: {{host: streams}}}}]
+        """,
+        host="streams",
+    )
+    with httpbin.having(together(service("streams", "{name: grpc, port: 9000}"), failing)):
+        said = inside(httpbin, FAILING, "streams:9000")
+    assert said == [f"{status} fault filter abort"]
+
+
 def test_redis_is_spoken_through_the_mesh(httpbin: Mesh) -> None:
     command = ["redis-server", "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]
     with serving(httpbin, "redis", "{name: tcp-redis, port: 6379}", command):
