@@ -26,8 +26,6 @@ def balance(message: Any, plan: Cluster) -> None:
         _stay_in_zone(message.common_lb_config.zone_aware_lb_config, plan.spread)
     if plan.discovery in (Discovery.ORIGINAL_DESTINATION, Discovery.DYNAMIC_DNS):
         message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
-        if plan.original_port is not None:
-            message.original_dst_lb_config.upstream_port_override.value = plan.original_port
         return
     message.lb_policy = _POLICIES[plan.balancing]
     match plan.balancing:

@@ -133,12 +133,12 @@ def _cluster(
             prefers_near=service.prefers_near,
         ),
         service=service_name(service),
-        original_port=_original_port(place, discovery),
+        target_port=_target_port(place, discovery),
         origin=_origin(place, policy),
     )
 
 
-def _original_port(place: _Place, discovery: Discovery) -> int | None:
+def _target_port(place: _Place, discovery: Discovery) -> int | None:
     """Return the port of whatever address clients call: of an entry without resolution it is the entry's to say."""
     is_entry = place.service.resolution is Resolution.PASSTHROUGH and not place.service.headless
     if discovery is not Discovery.ORIGINAL_DESTINATION or not is_entry or not isinstance(place.port.target, int):

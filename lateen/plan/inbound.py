@@ -139,7 +139,7 @@ def _inbound(directory: Directory, secured: Mapping[int, EndedTls | None]) -> In
     if directory.defaults.reaches_by_localhost:
         doors = [
             replace(door, endpoint=door.endpoint or Endpoint(_LOCALHOST, door.target_port or door.port))
-            for door, pool in zip(doors, pools, strict=True)
+            for door in doors
         ]
     pools = [_pool(door, directory) for door in doors]
     clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]

@@ -454,7 +454,7 @@ class Cluster:
     With `target_port`, connections go to that port of their original destination. `name_refresh` is how soon a name is
     asked for again that could not be resolved.
     `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
-    `service` is what telemetry calls the service. `original_port` replaces the port of the address that is called.
+    `service` is what telemetry calls the service.
     """
 
     name: str
@@ -483,7 +483,6 @@ class Cluster:
     spread: Spread | None = None
     probe: HealthProbe | None = None
     service: ServiceName | None = None
-    original_port: int | None = None
     origin: Origin | None = None
 
 

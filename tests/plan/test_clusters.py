@@ -135,7 +135,7 @@ def test_the_mesh_s_defaults_hold_where_no_rule_says_otherwise() -> None:
          " endpoints: [{address: 192.0.2.1}]}", {"discovery": "eds", "protocol": "HTTP"}),
         ("{hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}]}",
          {"discovery": "original-destination", "protocol": "HTTP", "balancing": "original-destination",
-          "original port": 80}),
+          "target port": 80}),
     ],
 )  # fmt: skip
 def test_service_entries_resolve_as_they_say(entry: str, expected: dict[str, Any]) -> None:
