@@ -6,7 +6,8 @@ from typing import Final
 from lateen import names
 from lateen.model.peers import PeerMode
 from lateen.plan import audit, describe_limits, describe_mixer, describe_telemetry
-from lateen.plan.plain import Plain, distinct, duration, filled, pattern, plain, text_match
+from lateen.plan.destination_types import FOREVER
+from lateen.plan.plain import Plain, distinct, filled, pattern, plain, text_match
 from lateen.plan.types import (
     Access,
     AccessCondition,
@@ -99,8 +100,8 @@ def chain(described: Chain) -> Plain:
     if isinstance(described, SniffedChain):
         return {**chain(described.http), "else": chain(described.tcp)}
     where = [target(one, described.targets) for one in described.targets]
-    if described.idle_timeout is not None:
-        return {"to": where, "idle timeout": duration(described.idle_timeout)}
+    if described.keeping != FOREVER:
+        return {"to": where[0] if len(where) == 1 else where, "kept": plain(described.keeping)}
     return where[0] if len(where) == 1 else where
 
 

@@ -17,6 +17,8 @@ from lateen.plan.types import BASE_PATHS, NO_GUARD, Guard, HttpChain, PathReadin
 
 NAME: Final = "envoy.filters.network.http_connection_manager"
 SERVER_NAME: Final = "istio-envoy"
+NO_HOST: Final = "host.unknown"
+"""The host of a request in HTTP/1.0 that names none, as simple health checks send them. Gateways refuse these."""
 
 _CERTIFICATE_DETAILS: Final = hcm_pb2.HttpConnectionManager.SetCurrentClientCertDetails(uri=True, dns=True, cert=False)
 
@@ -43,6 +45,8 @@ def http_connection_manager(
     message.access_log.extend(stats_logs.request_metrics(reports.metrics, vantage))
     message.access_log.extend(audit_logs.http_records(guard, side))
     _read_requests(message, paths)
+    if side is not Side.GATEWAY:
+        message.http_protocol_options.default_host_for_http_10 = NO_HOST
     _trust_client(message, side)
     message.xff_num_trusted_hops = trusted_proxies
     tracing.write_tracing(message, reports.tracing)
@@ -68,8 +72,12 @@ def _look_up(message: Any, plan: HttpChain, operation: str) -> None:
 
 
 def _read_requests(message: Any, paths: PathReading) -> None:
-    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them."""
+    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them.
+
+    Whether a client that waits may go on is the server's to say, as are its early hints.
+    """
     message.http_protocol_options.accept_http_10 = True
+    message.proxy_100_continue = True
     message.normalize_path.value = paths.normalizes
     message.merge_slashes = paths.merges_slashes
     actions = hcm_pb2.HttpConnectionManager
