@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 EXIT_UNRECOVERABLE: Final = 2
 _GATHERING_MILLISECONDS: Final = 20
+_LOOKING_AGAIN_MILLISECONDS: Final = 500
 _LOCALHOST: Final = "localhost"
 """For adapters this name is the machine: in the mesh's own network nothing else would be there."""
 
@@ -152,12 +153,17 @@ class _HandedOver:
 
     def __init__(self, directory: Path, parts: Sequence[Part]) -> None:
         self.digest = ""
+        self._marks: tuple[tuple[int, int], ...] = ()
         self._directory = directory
         self._parts = parts
 
     def read(self) -> None:
         """Have all parts work by the files as they are. Raises `Unavailable`."""
+        marks = mixer_files.marks(self._directory)
+        if marks == self._marks:
+            return
         content = mixer_files.read(self._directory)
+        self._marks = marks
         found = mixer_files.digest(content)
         if found != self.digest:
             snapshot = mixer_files.restore(content)
@@ -166,9 +172,18 @@ class _HandedOver:
             self.digest = found
 
     async def follow(self) -> None:
-        """Take what is new until cancelled; what cannot be read leaves the last good state in force."""
-        watched = self._directory / mixer_files.DIRECTORY
-        async for _ in watchfiles.awatch(watched, debounce=_GATHERING_MILLISECONDS, step=_GATHERING_MILLISECONDS):
+        """Take what is new until cancelled; what cannot be read leaves the last good state in force.
+
+        What nobody tells of, as it was written before the watch began, is found by looking again.
+        """
+        events = watchfiles.awatch(
+            self._directory / mixer_files.DIRECTORY,
+            debounce=_GATHERING_MILLISECONDS,
+            step=_GATHERING_MILLISECONDS,
+            rust_timeout=_LOOKING_AGAIN_MILLISECONDS,
+            yield_on_timeout=True,
+        )
+        async for _ in events:
             try:
                 self.read()
             except Unavailable as problem:

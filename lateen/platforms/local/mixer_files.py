@@ -80,6 +80,16 @@ def read(directory: Path) -> HandedOver:
         raise Unavailable(f"cannot read {error.filename}: {error.strerror}") from None
 
 
+def marks(directory: Path) -> tuple[tuple[int, int], ...]:
+    """Return what is another one once a file was replaced. Raises `Unavailable`."""
+    place = directory / DIRECTORY
+    try:
+        found = [(place / name).stat() for name in (_DOCUMENTS, _WORKLOADS)]
+    except OSError as error:
+        raise Unavailable(f"cannot read {error.filename}: {error.strerror}") from None
+    return tuple((one.st_ino, one.st_mtime_ns) for one in found)
+
+
 def restore(content: HandedOver) -> Snapshot:
     """Derive the mesh that was handed over; documents that this release does not understand are left out.
 
