@@ -32,6 +32,8 @@ def cluster(plan: Cluster) -> Any:
         message.outlier_detection.CopyFrom(outlier_detection(plan.outliers))
     if plan.limits.keepalive is not None:
         _keep_alive(message.upstream_connection_options.tcp_keepalive, plan.limits.keepalive)
+    if plan.buffer_bytes is not None:
+        message.per_connection_buffer_limit_bytes.value = plan.buffer_bytes
     if plan.bind_address:
         message.upstream_bind_config.CopyFrom(marked_source(plan.bind_address))
     if plan.origin is not None:

@@ -40,7 +40,7 @@ def virtual_host(plan: VirtualHost, operation: str = "") -> Any:
         domains=plan.domains,
         routes=[route(line, operation) for line in plan.routes],
         require_tls="ALL" if plan.requires_tls else "NONE",
-        include_request_attempt_count=True,
+        include_request_attempt_count=plan.counts_attempts,
     )
 
 

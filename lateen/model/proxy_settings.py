@@ -3,23 +3,28 @@
 A running proxy keeps the settings that it was started with.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import ValidationError
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.fields import EMPTY_MAP
 from lateen.api.mesh.mesh_config import MeshConfig, ProxyDefaults
 from lateen.api.networking.proxy_config import ProxyConfig
+from lateen.api.parsing import parse
+from lateen.api.structs import Struct, alias
 from lateen.model import statistics
 from lateen.model.statistics import Statistics
 
 ANNOTATION: Final = "proxy.istio.io/config"
 LOG_LEVEL_ANNOTATION: Final = "sidecar.istio.io/logLevel"
+_LIVE: Final = frozenset(map(alias, ("tracing", "proxy_headers", "connection_settings", "gateway_topology")))
+S = TypeVar("S", bound=Struct)
 LOG_LEVELS: Final = ("trace", "debug", "info", "warning", "error", "critical", "off")
 
 
@@ -72,9 +77,36 @@ def annotated(annotations: Mapping[str, str]) -> ProxyDefaults | None:
         return None
     try:
         content: Any = yaml.safe_load(text)
-        return ProxyDefaults.model_validate(content)
-    except (yaml.YAMLError, ValidationError):
+    except yaml.YAMLError:
         return None
+    read = parse(ProxyDefaults, content) if isinstance(content, dict) else None
+    return read if isinstance(read, ProxyDefaults) else None
+
+
+def live_parts(annotations: Mapping[str, str]) -> str:
+    """Return what a workload's annotation says that proxies need not be started anew for, as JSON; "" for nothing."""
+    if annotated(annotations) is None:
+        return ""
+    content = yaml.safe_load(annotations[ANNOTATION])
+    found = {name: content[name] for name in sorted(content) if name in _LIVE and content[name] is not None}
+    return json.dumps(found, sort_keys=True) if found else ""
+
+
+@lru_cache(maxsize=256)
+def effective(defaults: ProxyDefaults, own: str) -> ProxyDefaults:
+    """Lay what a workload says of its own proxy, as `live_parts` writes it, over the mesh's, field by field."""
+    written = parse(ProxyDefaults, json.loads(own)) if own else None
+    return _laid_over(defaults, written) if isinstance(written, ProxyDefaults) else defaults
+
+
+def _laid_over(under: S, over: S) -> S:
+    """Return a struct in which each field that is written in `over` is as there; structs inside are merged alike."""
+    changes: dict[str, Any] = {}
+    for name in over.model_fields_set:
+        before, value = getattr(under, name), getattr(over, name)
+        is_inner = isinstance(value, Struct) and type(before) is type(value)
+        changes[name] = _laid_over(before, value) if is_inner else value
+    return under.model_copy(update=changes)
 
 
 def _with_defaults(settings: ProxySettings, written: ProxyDefaults) -> ProxySettings:

@@ -118,7 +118,7 @@ class Views:
             policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
             runs=Runs(proxy.owner, proxy.account) if self.snapshot.mixer.asked.about_runners else None,
             envoy_filters=self._filters_of(proxy, gateways),
-            tracing=proxy.tracing,
+            settings=proxy.settings,
         )
 
     def view_for(self, key: ClassKey, previous: ProxyView | None = None) -> ProxyView:

@@ -10,6 +10,7 @@ from lateen.plan import (
     guard,
     inbound,
     logins,
+    manners,
     outbound,
     patches,
     secrets,
@@ -46,10 +47,12 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     inbound.note_ingress(directory, notes)
     guards = guard.guards(directory, notes)
     guard.note_connections(guards, into.ports, notes)
+    manner = directory.cache.intern(manners.manner(directory))
+    found = (*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view)))
     return ProxyPlan(
         role=view.role,
-        clusters=(*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view))),
-        route_tables=tuple(out.tables),
+        clusters=manners.clusters(found, manner, directory),
+        route_tables=manners.tables(out.tables, manner, directory),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
         secrets=tuple(dict.fromkeys(secrets.of_clusters(out.clusters, Keyring(directory), notes))),
@@ -59,7 +62,7 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
         trust=directory.defaults.trust,
         dns=dns.records(directory),
         guards=guards,
-        paths=guard.path_reading(view.mesh.path_normalization.normalization),
+        manner=manner,
         telemetry=telemetry.telemetry(directory, notes),
         patches=patches.patches(directory.view),
         diagnostics=notes.all,
@@ -72,14 +75,15 @@ def _gateway_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     needed = (*made.secrets, *secrets.of_clusters(made.clusters, keyring, notes))
     asked = logins.logins(directory, notes)
     guards = guard.guards(directory, notes, asked)
+    manner = directory.cache.intern(manners.manner(directory))
     return ProxyPlan(
         role=directory.view.role,
-        clusters=(*made.clusters, *asked.clusters, clusters.BLACK_HOLE),
-        route_tables=tuple(made.tables),
+        clusters=manners.clusters((*made.clusters, *asked.clusters, clusters.BLACK_HOLE), manner, directory),
+        route_tables=manners.tables(made.tables, manner, directory),
         gateway=tuple(made.listeners),
         secrets=tuple(dict.fromkeys((*needed, *asked.secrets))),
         guards=guards,
-        paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
+        manner=manner,
         telemetry=telemetry.telemetry(directory, notes),
         patches=patches.patches(directory.view),
         diagnostics=notes.all,

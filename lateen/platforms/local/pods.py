@@ -203,7 +203,7 @@ def workload(
         locality=Locality.parse(design.labels.get(LOCALITY_LABEL, "").replace(".", "/")),
         hostname=design.hostname if design.spec.hostname or design.service_name else "",
         subdomain=design.subdomain,
-        tracing=_tracing(design.annotations),
+        settings=proxy_settings.live_parts(design.annotations),
         network=network,
         membership=membership,
     )
@@ -212,12 +212,6 @@ def workload(
 def group_and_network(environment: Mapping[str, str]) -> tuple[str, str]:
     """Read from a proxy's environment which WorkloadGroup it is to be a member of, and its network; empty for none."""
     return environment.get(groups.GROUP_VARIABLE, ""), environment.get(groups.NETWORK_VARIABLE, "")
-
-
-def _tracing(annotations: Mapping[str, str]) -> str:
-    """Return what a pod says of its own proxy's traces, as JSON; empty where it says nothing."""
-    own = proxy_settings.annotated(annotations)
-    return own.tracing.model_dump_json(by_alias=True, exclude_unset=True) if own and own.tracing else ""
 
 
 def attested(design: PodDesign, trust_domain: str) -> Attested:
