@@ -24,6 +24,7 @@ from typing import Final
 import uvloop
 
 from lateen import names
+from lateen.api.mesh.mesh_config import TracingServiceName
 from lateen.api.objects import ObjectKey
 from lateen.envoy.bootstrap import bootstrap
 from lateen.errors import LateenError, Unavailable
@@ -33,6 +34,7 @@ from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
 from lateen.manager.registrations import Registrations
 from lateen.manager.store import Store
+from lateen.model.peer_names import canonical_service
 from lateen.model.proxy import Role
 from lateen.model.snapshot import Snapshot
 from lateen.plan.types import Diagnostic
@@ -412,10 +414,9 @@ def _envoy_binary() -> str:
 def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings:
     def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
         node = names.NodeId(request.role.value, request.address, request.key.name, request.key.namespace)
-        app = request.labels.get("app", request.key.name)
         return bootstrap(
             str(node),
-            f"{app}.{request.key.namespace}",
+            _service_name(request),
             xds_socket=request.xds_socket,
             sds_socket=request.sds_socket,
             admin_socket=request.admin_socket,
@@ -424,7 +425,9 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
             metrics_socket=request.metrics_socket,
             metrics_path=metrics_door.workload_path(request.key.namespace, request.key.name),
             metadata=_node_metadata(request),
-            kept=request.statistics,
+            kept=request.settings.statistics,
+            connections=request.settings.connections,
+            runtime=request.settings.runtime,
             version=metadata.version("lateen"),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
         )
@@ -440,6 +443,19 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
         host_address=settings.host_address,
         metrics_port=metrics_door.PORT,
     )
+
+
+def _service_name(request: BootstrapRequest) -> str:
+    """Compose what traces call a workload."""
+    app = request.labels.get("app", request.key.name)
+    canonical = canonical_service(app, request.labels)
+    match request.settings.service_name:
+        case TracingServiceName.APP_LABEL_AND_NAMESPACE:
+            return f"{app}.{request.key.namespace}"
+        case TracingServiceName.CANONICAL_NAME_ONLY:
+            return canonical
+        case TracingServiceName.CANONICAL_NAME_AND_NAMESPACE:
+            return f"{canonical}.{request.key.namespace}"
 
 
 def _node_metadata(request: BootstrapRequest) -> dict[str, object]:

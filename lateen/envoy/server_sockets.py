@@ -4,17 +4,10 @@ from typing import Any, Final
 
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 
-from lateen.api.networking.gateway import TlsVersion
-from lateen.envoy.transport_sockets import accepted_name, credential_secret, mesh_server, tls_socket
+from lateen.envoy.transport_sockets import VERSIONS, accepted_name, credential_secret, mesh_server, tls_socket
 from lateen.plan.types import ClientCheck, EndedTls, MeshTrust
 
 _OFFERED_HTTP: Final = ("h2", "http/1.1")
-_VERSIONS: Final = {
-    TlsVersion.TLSV1_0: common_pb2.TlsParameters.TLSv1_0,
-    TlsVersion.TLSV1_1: common_pb2.TlsParameters.TLSv1_1,
-    TlsVersion.TLSV1_2: common_pb2.TlsParameters.TLSv1_2,
-    TlsVersion.TLSV1_3: common_pb2.TlsParameters.TLSv1_3,
-}
 
 
 def server_socket(plan: EndedTls | MeshTrust, *, is_http: bool) -> Any:
@@ -48,7 +41,8 @@ def _check(context: Any, plan: ClientCheck) -> None:
 
 def _parameters(plan: EndedTls) -> Any:
     return common_pb2.TlsParameters(
-        tls_minimum_protocol_version=_VERSIONS[plan.min_version],
-        tls_maximum_protocol_version=_VERSIONS[plan.max_version],
+        tls_minimum_protocol_version=VERSIONS[plan.min_version],
+        tls_maximum_protocol_version=VERSIONS[plan.max_version],
         cipher_suites=plan.cipher_suites,
+        ecdh_curves=plan.curves,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lateen import names
-from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.mesh.mesh_config import ProxyDefaults
 from lateen.plan import clusters, connections, gateway_hosts, gateway_tls
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
@@ -105,13 +105,13 @@ def _add_listeners(
     for server in servers:
         addresses.setdefault(server.server.bind or ANY_ADDRESS, server.origin)
     for address, origin in addresses.items():
-        listener = GatewayListener(address, port, chain, origin, named, _front(directory.view.mesh))
+        listener = GatewayListener(address, port, chain, origin, named, _front(directory.proxy))
         made.listeners.append(directory.cache.intern(listener))
 
 
-def _front(mesh: MeshConfig) -> GatewayFront:
-    """Read what stands before the mesh's gateways."""
-    topology = mesh.default_config.gateway_topology
+def _front(proxy: ProxyDefaults) -> GatewayFront:
+    """Read what stands before a gateway."""
+    topology = proxy.gateway_topology
     if topology is None:
         return NO_FRONT
     return GatewayFront(topology.num_trusted_proxies, topology.proxy_protocol is not None)

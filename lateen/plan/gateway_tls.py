@@ -28,6 +28,7 @@ from lateen.plan.types import (
     ServedCertificate,
     Target,
     TcpChain,
+    TlsBounds,
     TrustedAuthorities,
 )
 
@@ -119,7 +120,7 @@ def _ended(
     """Return the chain of a server that ends TLS, or one that refuses if it cannot."""
     tls = directory.defaults.trust if server.tls.mode is ServerTlsMode.ISTIO_MUTUAL else None
     needed: list[Secret] = []
-    ends = tls or _own_tls(server, keyring, needed, notes)
+    ends = tls or _own_tls(server, directory.defaults.tls, keyring, needed, notes)
     if server.server.port.protocol is ServerProtocol.HTTPS:
         requests = _requests(server, table, directory, notes)
         if ends is not None:
@@ -150,7 +151,9 @@ def _requests(server: OpenServer, table: NameTable, directory: Directory, notes:
     return directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts))
 
 
-def _own_tls(server: OpenServer, keyring: Keyring, needed: list[Secret], notes: Notes) -> EndedTls | None:
+def _own_tls(
+    server: OpenServer, bounds: TlsBounds, keyring: Keyring, needed: list[Secret], notes: Notes
+) -> EndedTls | None:
     """Settle the TLS of a server with certificates of its own; None if there is no certificate, or nobody to trust."""
     written = server.tls
     certificates = tuple(_certificates(server, keyring, notes))
@@ -158,12 +161,14 @@ def _own_tls(server: OpenServer, keyring: Keyring, needed: list[Secret], notes: 
     if not certificates or (client is None and written.asks_for_certificate):
         return None
     needed += certificates
+    highest = _otherwise(written.max_protocol_version, TlsVersion.TLSV1_3)
     return EndedTls(
         tuple(certificate.name for certificate in certificates),
         client,
-        _otherwise(written.min_protocol_version, TlsVersion.TLSV1_2),
-        _otherwise(written.max_protocol_version, TlsVersion.TLSV1_3),
-        written.cipher_suites,
+        _otherwise(written.min_protocol_version, min(bounds.min_version, highest)),
+        highest,
+        written.cipher_suites or bounds.cipher_suites,
+        bounds.curves,
     )
 
 

@@ -48,7 +48,8 @@ def _sidecar_plan(directory: Directory, notes: Notes) -> ProxyPlan:
     guards = guard.guards(directory, notes)
     guard.note_connections(guards, into.ports, notes)
     manner = directory.cache.intern(manners.manner(directory))
-    found = (*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view)))
+    strangers = clusters.of_strangers(_outbound_policy(view), follows_names=bool(view.mesh.proxy_http_port))
+    found = (*out.clusters, *into.clusters, *strangers)
     return ProxyPlan(
         role=view.role,
         clusters=manners.clusters(found, manner, directory),

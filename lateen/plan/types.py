@@ -262,10 +262,14 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """What listeners look requests up in; its name is what they subscribe to."""
+    """What listeners look requests up in; its name is what they subscribe to.
+
+    The ports in requests' hosts are passed over, unless it is `by_port`.
+    """
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
+    by_port: bool = False
 
 
 class Discovery(StrEnum):
@@ -371,6 +375,18 @@ class MeshTls:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsBounds:
+    """What TLS with others than the mesh's proxies has to be at least; without suites and curves Envoy's are used."""
+
+    min_version: TlsVersion = TlsVersion.TLSV1_2
+    cipher_suites: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+
+
+USUAL_TLS = TlsBounds()
+
+
+@dataclass(frozen=True, slots=True)
 class OriginatedTls:
     """TLS with a server that has a certificate of its own, such as one outside of the mesh.
 
@@ -389,6 +405,7 @@ class OriginatedTls:
     authority_file: str = ""
     revocation_file: str = ""
     verifies: bool = True
+    bounds: TlsBounds = USUAL_TLS
 
 
 Material = bytes | str
@@ -452,6 +469,7 @@ class EndedTls:
     min_version: TlsVersion = TlsVersion.TLSV1_2
     max_version: TlsVersion = TlsVersion.TLSV1_3
     cipher_suites: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """MeshConfig: the settings of the mesh as a whole, with Istio's defaults."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
@@ -37,6 +36,7 @@ from lateen.api.networking.destination_rule import (
 )
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.sidecar import OutboundTrafficPolicy
+from lateen.api.networking.tls import CipherSuites
 from lateen.api.networking.virtual_service import HttpRetry
 from lateen.api.structs import Checked, NoEffect, OpenStruct, Problem, Struct
 from lateen.api.telemetry.formats import FormatText, is_json_object
@@ -48,16 +48,16 @@ _NO_INGRESS: Final = "Ingress is no kind here: write a Gateway and VirtualServic
 _ONE_CLUSTER: Final = "with one cluster every service is both local and global"
 _STATISTICS: Final = "statistics carry the names of clusters, by which lateen's own commands read them"
 
-_STAT_TAG: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_CURVES: Final = ("P-256", "P-384", "P-521", "X25519", "X25519MLKEM768")
 
 
-def _check_stat_tag(name: str) -> str:
-    if not _STAT_TAG.fullmatch(name):
-        raise ValueError(f"must be letters, digits, _ and ., with no digit in front, not {name!r}")
+def _check_curve(name: str) -> str:
+    if name not in _CURVES:
+        raise ValueError(f"must be one of {', '.join(_CURVES)}, not {name!r}")
     return name
 
 
-StatTag = Annotated[str, AfterValidator(_check_stat_tag)]
+Curve = Annotated[str, AfterValidator(_check_curve)]
 
 
 class AccessLogEncoding(StrEnum):
@@ -133,7 +133,6 @@ class ProxyDefaults(OpenStruct):
     proxy_headers: ProxyHeaders | None = None
     connection_settings: ConnectionSettings | None = None
     hold_application_until_proxy_starts: Bool = False
-    extra_stat_tags: tuple[StatTag, ...] = ()
     file_flush_interval: PositiveDuration | None = None
     file_flush_min_size_kb: Positive | None = None
     interception_mode: InterceptionMode = InterceptionMode.REDIRECT
@@ -161,6 +160,9 @@ class ProxyDefaults(OpenStruct):
     envoy_metrics_service: Annotated[
         FreeForm, NoEffect("name a provider with openTelemetryMetrics in extensionProviders instead")
     ] = None
+    extra_stat_tags: Annotated[
+        FreeForm, NoEffect("labels that a Telemetry adds are kept as they are, without being listed")
+    ] = None
     image: Annotated[FreeForm, NoEffect("proxies are processes of the installed Envoy, not containers")] = None
     mesh_id: Annotated[FreeForm, NoEffect("a mesh here is told apart by its name (lateen up --name)")] = None
     parent_shutdown_duration: Annotated[FreeForm, NoEffect("there are no hot restarts: a proxy is started anew")] = None
@@ -185,8 +187,8 @@ class TlsLimits(Struct):
     """What TLS must be at least; without suites and curves Envoy's are used."""
 
     min_protocol_version: TlsVersion = TlsVersion.TLS_AUTO
-    cipher_suites: tuple[NonEmpty, ...] = ()
-    ecdh_curves: tuple[NonEmpty, ...] = ()
+    cipher_suites: CipherSuites = ()
+    ecdh_curves: tuple[Curve, ...] = ()
 
 
 class MeshConfig(Checked, OpenStruct):

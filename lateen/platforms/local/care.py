@@ -170,7 +170,7 @@ class PodCare:
             metrics_socket=str(self._machine.directory / METRICS_SOCKET),
             group=group,
             network=network,
-            statistics=self.settings.statistics,
+            settings=self.settings,
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))

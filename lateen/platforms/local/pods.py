@@ -181,10 +181,8 @@ def injection_of(design: PodDesign, config: ConfigSet) -> Injection:
     """Decide how a pod takes part in the mesh."""
     home = next((item for item in config.of(Namespace) if item.name == design.namespace), None)
     chosen = choose_injection(design.labels, design.annotations, home.metadata.labels if home else {})
-    if design.annotations.get(proxy_settings.ANNOTATION) and proxy_settings.annotated(design.annotations) is None:
-        problem = f"annotation {proxy_settings.ANNOTATION}: must be like defaultConfig of MeshConfig"
-        return replace(chosen, problems=(*chosen.problems, problem))
-    return chosen
+    wrong = (f"annotation {proxy_settings.ANNOTATION}: {fault}" for fault in proxy_settings.faults(design.annotations))
+    return replace(chosen, problems=(*chosen.problems, *wrong))
 
 
 def workload(

@@ -11,11 +11,13 @@ from typing import Final, Protocol
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.core.service import Service, ServicePort, ServiceType, TransportProtocol
+from lateen.api.mesh.mesh_config import ProxyDefaults
 from lateen.api.mesh.settings import mesh_config
 from lateen.api.networking.gateway import Gateway
 from lateen.api.objects import ConfigObject
 from lateen.model.protocol import Protocol as WireProtocol
 from lateen.model.protocol import choose_protocol
+from lateen.model.proxy_settings import effective
 from lateen.model.workload import Workload, port_of
 from lateen.names import CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE
 from lateen.platforms.local.protocol import PortOutcome, PublishedPort
@@ -163,12 +165,15 @@ def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterato
 
 
 def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[str]:
-    """List the addresses of gateways that are to learn who their clients are, as the mesh's settings say."""
-    topology = mesh_config(config).default_config.gateway_topology
-    if topology is None or topology.proxy_protocol is None:
-        return frozenset()
+    """List the addresses of gateways that are to learn who their clients are, as the settings of their proxies say."""
+    defaults = mesh_config(config).default_config
     selectors = [item.spec.selector.items() for item in config.of(Gateway) if item.spec.selector]
-    return frozenset(one.address for one in workloads if any(each <= one.labels.items() for each in selectors))
+    gateways = (one for one in workloads if any(each <= one.labels.items() for each in selectors))
+    return frozenset(one.address for one in gateways if _is_told(effective(defaults, one.settings)))
+
+
+def _is_told(proxy: ProxyDefaults) -> bool:
+    return proxy.gateway_topology is not None and proxy.gateway_topology.proxy_protocol is not None
 
 
 def _publication(service: ConfigObject[Service], port: ServicePort, workloads: tuple[Workload, ...]) -> Publication:
