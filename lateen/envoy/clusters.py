@@ -121,7 +121,8 @@ def _dns_cluster_type(plan: Cluster) -> Any:
 
 
 def _dynamic_cluster_type(plan: Cluster) -> Any:
-    verifies = not isinstance(plan.tls, OriginatedTls) or (plan.tls.verifies and not plan.tls.accepted_names)
+    """Say that the name of each request is resolved. Only where there is TLS can its certificate be asked for it."""
+    verifies = isinstance(plan.tls, OriginatedTls) and plan.tls.verifies and not plan.tls.accepted_names
     config = dynamic_names.cluster_config(verifies=verifies)
     return cluster_pb2.Cluster.CustomClusterType(name=dynamic_names.CLUSTER_TYPE, typed_config=typed(config))
 

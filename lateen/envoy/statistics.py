@@ -116,7 +116,7 @@ def compressing(plan: Statistics) -> list[Json]:
         "name": "envoy.compression.gzip.compressor",
         "typed_config": {"@type": f"{_EXTENSIONS}.compression.gzip.compressor.v3.Gzip"},
     }
-    response = {"common_config": {"min_content_length": 1024, "content_type": ["text/plain"]}}
+    response = {"common_config": {"min_content_length": 1024}}
     config = {
         "@type": f"{_EXTENSIONS}.filters.http.compressor.v3.Compressor",
         "compressor_library": gzip,

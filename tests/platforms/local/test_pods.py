@@ -163,7 +163,7 @@ def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected", "problems"),
     [
-        ("tracing: {sampling: 10, maxPathTagLength: 9}", '{"sampling":10.0,"maxPathTagLength":9}', 0),
+        ("tracing: {sampling: 10, maxPathTagLength: 9}", '{"tracing": {"maxPathTagLength": 9, "sampling": 10}}', 0),
         ("concurrency: 2", "", 0),
         ("tracing: {sampling: 101}", "", 1),
     ],
