@@ -49,6 +49,7 @@ def of_mesh(settings: MeshConfig) -> Iterator[Fault]:
     """Yield each setting of the mesh that is written and has no effect, or not the one that it asks for."""
     yield from _without_effect(settings)
     yield from _fixed(settings, OF_MESH)
+    yield from _half_done(settings)
     yield from (
         Fault(f"{alias('default_config')}.{fault.path}", fault.message)
         for fault in _fixed(settings.default_config, OF_PROXIES)
@@ -59,6 +60,17 @@ def of_proxy(settings: ProxyDefaults) -> Iterator[Fault]:
     """Yield the same for what is said of proxies alone, such as by the annotation of a workload."""
     yield from _without_effect(settings)
     yield from _fixed(settings, OF_PROXIES)
+
+
+_DONE: Final = frozenset({"connection_pool", "outlier_detection"})
+"""The parts of a traffic policy that act for the mesh as a whole."""
+
+
+def _half_done(settings: MeshConfig) -> Iterator[Fault]:
+    policy = settings.default_traffic_policy
+    for name in sorted(policy.model_fields_set - _DONE) if policy else ():
+        path = f"{alias('default_traffic_policy')}.{alias(name)}"
+        yield Fault(path, "has no effect here: write it in a DestinationRule of the root namespace for host *.local")
 
 
 def _without_effect(settings: Struct) -> Iterator[Fault]:

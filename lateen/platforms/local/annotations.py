@@ -56,7 +56,7 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = MappingProxyType(
         "sidecar.istio.io/status": "it is written by Istio's own injection",
         "sidecar.istio.io/statsFlushInterval": "what is read is a second old, what is sent away is sent each 5 s",
         "sidecar.istio.io/extraStatTags": "labels that a Telemetry adds are kept as they are, without being listed",
-        "sidecar.istio.io/capNetBindService": "proxies may open all ports of their sandbox",
+        "sidecar.istio.io/capNetBindService": "a proxy may open the ports that whoever started the mesh may",
         "sidecar.istio.io/discoveryAddress": "proxies find the control plane by a socket of their machine",
         "traffic.sidecar.istio.io/excludeInterfaces": _INTERFACES,
         "traffic.sidecar.istio.io/kubevirtInterfaces": _INTERFACES,
