@@ -1,12 +1,16 @@
 """What clients notice of MeshConfig: which headers there are, what is borne at the edge, what proxies know."""
 
+import json
+import subprocess
+
 import pytest
 
 from tests.live.mesh import Caller, Mesh, until
+from tests.live.servers import ECHO
 from tests.live.test_gateway import gateway
-from tests.live.yaml_texts import TO_V1, VERSIONS, rule, together
+from tests.live.yaml_texts import TO_V1, VERSIONS, container, pod, rule, service, together
 
-ECHO = "http://httpbin:8000/get"
+ECHO_URL = "http://httpbin:8000/get"
 ABSOLUTE = "GET http://httpbin.default:8000/get HTTP/1.1\r\nHost: ignored\r\nConnection: close\r\n\r\n"
 
 
@@ -25,7 +29,7 @@ def headers(text: str) -> str:
     return settings(f"{{defaultConfig: {{proxyHeaders: {text}}}}}")
 
 
-def told(caller: Caller, url: str = ECHO, **how: object) -> dict[str, str]:
+def told(caller: Caller, url: str = ECHO_URL, **how: object) -> dict[str, str]:
     """The headers that the server got, by their names in small letters."""
     got: dict[str, str] = caller.get(url, **how).json["headers"]
     return {name.lower(): value for name, value in got.items()}
@@ -51,8 +55,8 @@ def test_headers_of_proxies_can_be_switched_off(httpbin: Mesh, sleep: Caller) ->
         until(lambda: "x-request-id" not in told(sleep), what="no more ids of requests")
         until(lambda: "x-forwarded-client-cert" not in told(sleep), what="no more certificates of clients")
         until(lambda: not envoys(told(sleep)), what="no more of Envoy's headers at the server")
-        until(lambda: not envoys(sleep.get(ECHO).headers), what="no more of Envoy's headers at the client")
-        server = sleep.get(ECHO).headers.get("server")
+        until(lambda: not envoys(sleep.get(ECHO_URL).headers), what="no more of Envoy's headers at the client")
+        server = sleep.get(ECHO_URL).headers.get("server")
     assert server not in ("envoy", "istio-envoy")
 
 
@@ -62,7 +66,7 @@ def test_headers_can_say_what_the_mesh_s_operator_wants(httpbin: Mesh, sleep: Ca
         xForwardedPort: {enabled: true}, setCurrentClientCertDetails: {cert: true, subject: false}}"""
     rewriting = rule(f"rewrite: {{authority: elsewhere}}\n{TO_V1}")
     with httpbin.having(together(VERSIONS, rewriting, headers(wanted))):
-        until(lambda: sleep.get(ECHO).headers.get("server") == "bookshop", what="the server's name")
+        until(lambda: sleep.get(ECHO_URL).headers.get("server") == "bookshop", what="the server's name")
         until(lambda: "Cert=" in told(sleep).get("x-forwarded-client-cert", ""), what="the client's certificate")
         got, raw = told(sleep), echoed(sleep)
     assert "X-StrAnGe" in raw
@@ -72,9 +76,35 @@ def test_headers_can_say_what_the_mesh_s_operator_wants(httpbin: Mesh, sleep: Ca
 
 
 def test_a_server_learns_which_attempt_it_gets(httpbin: Mesh, sleep: Caller) -> None:
-    """The client's proxy counts; the server's leaves that as it is."""
-    got = told(sleep, headers={"x-envoy-attempt-count": "7"})
-    assert got["x-envoy-attempt-count"] == "1"
+    """The client's proxy counts; the server's leaves that as it is, as what a client without a proxy says shows."""
+    said = {"x-envoy-attempt-count": "7"}
+    bare = pod("bare", container(["sleep", "1000"]), annotations='{sidecar.istio.io/inject: "false"}')
+    with httpbin.having(bare), httpbin.call_from("bare") as stranger:
+        got = [told(caller, headers=said)["x-envoy-attempt-count"] for caller in (sleep, stranger)]
+    assert got == ["1", "7"]
+
+
+def test_a_workload_ends_when_the_last_client_has_gone(httpbin: Mesh, sleep: Caller) -> None:
+    """With EXIT_ON_ZERO_ACTIVE_CONNECTIONS, however long the connection has nothing to say."""
+    config = "{proxyMetadata: {EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'true', MINIMUM_DRAIN_DURATION: 100ms}}"
+    patient = pod(
+        "patient",
+        container([httpbin.python, "-c", ECHO, "9000"]),
+        annotations=json.dumps({"proxy.istio.io/config": config}),
+    ).replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 60")
+    httpbin.apply(together(patient, service("patient", "{name: tcp, port: 9000}")))
+    hold = "import socket, sys; s = socket.create_connection(('patient', 9000)); s.sendall(b'x'); print(s.recv(9), flush=True); sys.stdin.read()"
+    argv = httpbin.argv("exec", "deploy/sleep", "--", httpbin.python, "-c", hold)
+    with subprocess.Popen(argv, env=httpbin.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdin and client.stdout
+        assert client.stdout.readline()
+        keys = [{"kind": kind, "name": "patient", "namespace": "default"} for kind in ("Service", "Pod")]
+        httpbin.api.post("v1", "delete", body={"objects": keys})
+        until(lambda: httpbin.instances("patient")[0]["status"] == "Stopping", what="the pod to be ending")
+        assert [sleep.get(ECHO_URL).status for _ in range(20)] == [200] * 20
+        assert httpbin.instances("patient")
+        client.stdin.close()
+    until(lambda: not httpbin.instances("patient"), what="the pod to be gone")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +140,7 @@ def test_proxies_know_the_chosen_namespaces_and_follow_their_labels(httpbin: Mes
     )
 
     def status() -> int:
-        return sleep.get(ECHO).status
+        return sleep.get(ECHO_URL).status
 
     with httpbin.having(together(namespace.format(team="other"), intruder)):
         until(lambda: status() == 418, what="the other namespace's rule")
