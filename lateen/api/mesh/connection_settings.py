@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, Strict
 
 from lateen.api.fields import Bool, Duration, Positive
-from lateen.api.structs import Struct
+from lateen.api.structs import OpenStruct
 
 Streams = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
 Window = Annotated[int, Strict(), Field(ge=65535, le=2**31 - 1)]
@@ -39,7 +39,7 @@ class EscapedSlashes(StrEnum):
     FORWARD = "UNESCAPE_AND_FORWARD"
 
 
-class ConnectionSettings(Struct):
+class ConnectionSettings(OpenStruct):
     """How much a proxy takes from its clients, and for how long; what is not written here is as the profile says."""
 
     profile: Profile = Profile.SIDECAR
