@@ -34,9 +34,11 @@ from lateen.manager.loop import ControlLoop
 from lateen.manager.pushes import Pushes
 from lateen.manager.registrations import Registrations
 from lateen.manager.store import Store
+from lateen.model import node_metadata
 from lateen.model.peer_names import canonical_service
 from lateen.model.proxy import Role
 from lateen.model.snapshot import Snapshot
+from lateen.model.workload import NOWHERE, WorkloadKey
 from lateen.plan.types import Diagnostic
 from lateen.platforms.jwks import KeyFetcher
 from lateen.platforms.local import mixer_files, preflight
@@ -180,7 +182,9 @@ async def run(settings: Settings) -> None:
     addresses.save_if_changed()
     trust = LocalTrust(settings.directory, loop.snapshot.mesh, settings.ca_directory, SecretServer, teller.tell)
     loop.subscribe(lambda snapshot: trust.take(snapshot.mesh))
-    agent = Agent(loop, supervisor, _agent_settings(settings, trust.identities), settle, teller.tell)
+    agent = Agent(
+        loop, supervisor, _agent_settings(settings, trust.identities, _patching(loop, review)), settle, teller.tell
+    )
     doors = _Doors(settings, loop, store, pushes, agent, trust, mixer, lambda: source.look(take))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(), name="control loop")
@@ -411,10 +415,27 @@ def _envoy_binary() -> str:
     return str(envoy)
 
 
-def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings:
-    def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
+Patching = Callable[[WorkloadKey, Role, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+"""Lays the patches for a workload's proxy over what it is started with."""
+
+
+def _patching(loop: ControlLoop, review: PatchReview) -> Patching:
+    async def patched(key: WorkloadKey, role: Role, said: Mapping[str, object]) -> Mapping[str, object]:
+        while (found := loop.bootstrap_patches(key, role)) is None:
+            await review.answered()
+        if not found:
+            return said
+        from lateen.envoy.patches import bootstraps
+
+        return bootstraps.patched(said, found)
+
+    return patched
+
+
+def _agent_settings(settings: Settings, identities: Identities, patched: Patching) -> AgentSettings:
+    async def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
         node = names.NodeId(request.role.value, request.address, request.key.name, request.key.namespace)
-        return bootstrap(
+        said = bootstrap(
             str(node),
             _service_name(request),
             xds_socket=request.xds_socket,
@@ -425,12 +446,15 @@ def _agent_settings(settings: Settings, identities: Identities) -> AgentSettings
             metrics_socket=request.metrics_socket,
             metrics_path=metrics_door.workload_path(request.key.namespace, request.key.name),
             metadata=_node_metadata(request),
+            locality=request.locality,
+            knows_replicas=request.role is Role.SIDECAR and request.locality != NOWHERE,
             kept=request.settings.statistics,
             connections=request.settings.connections,
             runtime=request.settings.runtime,
             version=metadata.version("lateen"),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
         )
+        return await patched(request.key, request.role, said)
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LATEEN_")}
     ground = Ground(environment=environment, image_map=read_image_map(settings.image_map), folder=str(Path.cwd()))
@@ -461,16 +485,14 @@ def _service_name(request: BootstrapRequest) -> str:
 def _node_metadata(request: BootstrapRequest) -> dict[str, object]:
     """Say what Istio's tools read of a proxy's node."""
     told = {"AUTO_REGISTER_GROUP": request.group, "NETWORK": request.network}
+    owner = request.owner or request.key.name
     return {
         **{name: value for name, value in told.items() if value},
+        **node_metadata.texts(request.key.namespace, request.service_account, owner),
         "NAME": request.key.name,
-        "NAMESPACE": request.key.namespace,
         "LABELS": dict(request.labels),
         "ANNOTATIONS": dict(request.annotations),
-        "SERVICE_ACCOUNT": request.service_account,
         "INSTANCE_IPS": request.address,
-        "CLUSTER_ID": "Kubernetes",
-        "MESH_ID": names.DEFAULT_DOMAIN,
     }
 
 

@@ -12,6 +12,9 @@ PASSTHROUGH_CLUSTER: Final = "PassthroughCluster"
 BLACK_HOLE_CLUSTER: Final = "BlackHoleCluster"
 DYNAMIC_DNS_CLUSTER: Final = "AllowAnyDynamicDNSCluster"
 INBOUND_PASSTHROUGH_CLUSTER: Final = "InboundPassthroughCluster"
+LOCAL_CLUSTER: Final = "local_cluster"
+"""The replicas of a workload as its own proxy knows them, to compare where they are with where others are."""
+
 VIRTUAL_OUTBOUND: Final = "virtualOutbound"
 VIRTUAL_INBOUND: Final = "virtualInbound"
 DNS_LISTENER: Final = "dns"
@@ -154,9 +157,9 @@ def sniffed_route_table(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
-def gateway_route_table(port: int) -> str:
-    """Compose the name of a gateway's route configuration for a plaintext HTTP port."""
-    return f"http.{port}"
+def gateway_route_table(port: int, socket: str = "") -> str:
+    """Compose the name of a gateway's route configuration for a plaintext HTTP port, or for a socket."""
+    return f"http.{port}|{socket}" if socket else f"http.{port}"
 
 
 def gateway_tls_route_table(port: int, port_name: str, gateway: str, namespace: str) -> str:
@@ -167,6 +170,11 @@ def gateway_tls_route_table(port: int, port_name: str, gateway: str, namespace: 
 def listener(address: str, port: int) -> str:
     """Compose the name of an outbound or gateway listener."""
     return f"{address}_{port}"
+
+
+def quic_listener(address: str, port: int) -> str:
+    """Compose the name of a gateway's listener for HTTP/3, which is on a port of UDP."""
+    return f"udp_{listener(address, port)}"
 
 
 @dataclass(frozen=True, slots=True)

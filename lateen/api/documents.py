@@ -120,7 +120,7 @@ class _Reader:
         """Return a node's value; its line is where its name is, which for a list item is where it begins."""
         self.lines.append(self._line(named_at))
         if depth > MAX_DEPTH:
-            raise TooLarge(f"must be nested at most {MAX_DEPTH} deep", node.start_mark.line)
+            raise TooLarge(f"must be nested at most {MAX_DEPTH} deep", named_at.start_mark.line)
         if len(self.lines) > MAX_FIELDS:
             raise TooLarge(_TOO_MANY_FIELDS, node.start_mark.line)
         if isinstance(node, yaml.MappingNode):

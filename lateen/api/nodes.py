@@ -1,15 +1,19 @@
 """YAML text to nodes with line marks, for text that nobody has to trust.
 
-PyYAML's own composer recurses in C without a limit, so that a page of opening brackets ends the
-process; this one counts.
+PyYAML's own composer, in C, is the fastest. But it recurses without a limit, so that a page of opening brackets ends
+the process: it gets text only that cannot be deep. Any other, and what it refuses, is composed here, which counts.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
 
 MAX_DEPTH: Final = 100
+
+_DEEPEST_IN_C: Final = 500
+_INDENT: Final = re.compile(r"(?:\A|[\n\r\x85\u2028\u2029])([ ?:-]*)")
 
 
 class TooLarge(Exception):
@@ -25,6 +29,27 @@ def compose(text: str) -> Iterator[yaml.Node]:
 
     Raises `yaml.YAMLError` for what is not YAML and `TooLarge` for what is nested deeper than `MAX_DEPTH`.
     """
+    found = _composed_in_c(text) if _deepest(text) <= _DEEPEST_IN_C else None
+    yield from found if found is not None else _composed(text)
+
+
+def _deepest(text: str) -> int:
+    """Return a bound for how deep a text is nested: each level takes a bracket, or a place in some line's indent.
+
+    A list may stand where the mapping around it stands, so that a place in the indent is two levels.
+    """
+    return text.count("[") + text.count("{") + 2 * max(map(len, _INDENT.findall(text))) + 2
+
+
+def _composed_in_c(text: str) -> list[yaml.Node] | None:
+    """Return the root nodes of a text; None for one that is refused, of which the other composer says what is wrong."""
+    try:
+        return list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+    except yaml.YAMLError:
+        return None
+
+
+def _composed(text: str) -> Iterator[yaml.Node]:
     loader = yaml.CSafeLoader(text)
     try:
         while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):

@@ -88,9 +88,9 @@ def _asked_mesh(mesh: str | None, question: Told) -> Told:
 def _asked_files(filenames: Iterable[str], question: Told) -> Told:
     from lateen.cli import world
     from lateen.plan.explain import explanation
-    from lateen.serving import explain_routes
+    from lateen.plan.explain.questions import Question
 
-    asked = explain_routes.question_of(question)
+    asked = Question(**{name: value for name, value in question.items() if value is not None})
     return asdict(explanation.explain(world.plans_of(filenames, asked.namespace), asked))
 
 

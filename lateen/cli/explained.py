@@ -22,13 +22,16 @@ def show(told: Told) -> None:
     for name, title in (("dns", "DNS"), ("listener", "listener"), ("chain", "filter chain")):
         if told[name]:
             _step(title, told[name]["says"], told[name].get("place"))
+            _patched(told[name].get("patched", ()))
     if told["virtual_host"]:
         _step("virtual host", told["virtual_host"]["says"])
+        _patched(told["virtual_host"]["patched"])
     if told["admission"]:
         _step("gateway", told["admission"]["says"], told["admission"]["rule"])
-        _asked(told["admission"])
+        _decided(told["admission"])
     if told["route"]:
         _route(told["route"])
+    _passed(told["rules"])
     for leg in told["split"]:
         _leg("to", leg)
     for leg in told["mirrors"]:
@@ -69,8 +72,9 @@ def _leg(title: str, leg: Told) -> None:
     share = f" {leg['percent']:.4g}%" if leg["percent"] != 100 else ""
     result = f": {leg['result']}" if leg["result"] else ""
     _step(f"{title}{share}", leg["says"] + result, leg["written"])
-    if leg["place"]:
+    if leg["place"] or leg["patched"]:
         _below("cluster", leg["cluster"], leg["place"])
+    _patched(leg["patched"])
     _settings(leg["settings"])
     for endpoint in leg["endpoints"]:
         known = (endpoint["workload"], endpoint["health"], endpoint["locality"])
@@ -85,13 +89,33 @@ def _server(server: Told) -> None:
     _below("server", f"{', '.join(server['workloads'])} port {server['port']}: {server['says']}", server["rule"])
     if server["mode"]:
         _below("takes", server["mode"], server["mode_place"])
+    _patched(server["patched"])
+    _decided(server)
+
+
+def _decided(server: Told) -> None:
+    """Print what a proxy decides in the order in which it does: logins, rules, then everything else."""
+    _passed(one for one in server["passed"] if one["filter"] == "login")
     _asked(server)
+    _passed(one for one in server["passed"] if one["filter"] != "login")
+
+
+def _passed(found: Iterable[Told]) -> None:
+    """Print what filters do; those that have nothing to do with the request are in JSON only."""
+    for one in found:
+        if one["result"] != "not concerned":
+            status = f"{one['status']}: " if one["result"] == "answers" and one["status"] else ""
+            _below(one["filter"], f"{status}{one['says']}", one["place"])
+
+
+def _patched(found: Iterable[Told]) -> None:
+    for one in found:
+        _below("PATCHED", one["says"], one["place"])
 
 
 def _asked(server: Told) -> None:
     for one in server["asked"]:
         _below(one["action"], f"no: {one['failed']}" if one["failed"] else "matches", one["place"])
-    _settings(server["also"])
     for place in server["policies"]:
         if all(one["place"]["object"] != place["object"] for one in server["asked"]):
             _below("ALLOW", "has no rule that could match", place)

@@ -2,14 +2,17 @@
 
 import gc
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from lateen.api.kinds import MIXER_GROUP
 from lateen.cli import validate
 from lateen.cli.failures import BadInput
 
 if TYPE_CHECKING:
     from lateen.api.config_set import ConfigSet
     from lateen.plan.explain.plans import Plans
+
+_PATCHES: Final = "EnvoyFilter"
 
 
 def config_of(filenames: Iterable[str], namespace: str) -> "ConfigSet":
@@ -28,4 +31,10 @@ def plans_of(filenames: Iterable[str], namespace: str) -> "Plans":
     from lateen.plan.explain.plans import Plans
     from lateen.platforms.local import described
 
-    return Plans(described.snapshot(config_of(filenames, namespace)))
+    snapshot = described.snapshot(config_of(filenames, namespace))
+    if not any(item.key.group == MIXER_GROUP or item.key.kind == _PATCHES for item in snapshot.config):
+        # Files without such objects are explained without what reads them, which takes time to load.
+        return Plans(snapshot)
+    from lateen.manager.beyond import BeyondPlans
+
+    return Plans(snapshot, beyond=BeyondPlans())

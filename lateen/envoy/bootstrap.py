@@ -9,8 +9,10 @@ from lateen.envoy.addresses import ANY_ADDRESS
 from lateen.envoy.clusters import stat_name
 from lateen.envoy.listeners import LOOPBACK
 from lateen.model.statistics import USUAL, Statistics
+from lateen.model.workload import NOWHERE, Locality
 from lateen.names import (
     CONTROL_PLANE_HOST,
+    LOCAL_CLUSTER,
     METRICS_CLUSTER,
     MIXER_CLUSTER,
     OWN_ROOT_SECRET,
@@ -34,6 +36,7 @@ _SPANS_WAIT_MILLISECONDS: Final = 1000
 _FORMATS_IN_RATE_LIMITS: Final = "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value"
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions"
 
+_OVER_ADS: Final = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
 _RECONNECTION: Final = {
     "retry_back_off": {
         "base_interval": f"{reconnection.SHORTEST.total_seconds():g}s",
@@ -54,6 +57,8 @@ def bootstrap(
     metrics_socket: str = "",
     metrics_path: str = "",
     metadata: Mapping[str, object] | None = None,
+    locality: Locality = NOWHERE,
+    knows_replicas: bool = False,
     kept: Statistics = USUAL,
     connections: int | None = None,
     runtime: Mapping[str, str] = MappingProxyType({}),
@@ -70,16 +75,20 @@ def bootstrap(
     once the configuration has come, as all listeners. Where a policy needs it, the Mixer process is asked at
     `mixer_socket`, and spans for the mesh's own collector go to `traces_socket`. What is read at port 15020 comes from
     `metrics_socket`, at `metrics_path`; without one the port is not open. `cluster` is the name of the service that
-    the proxy stands for. `kept` are its statistics, and `version` is what `istio_build` says of it. It takes so many
-    `connections` at once, and has `runtime` values of Envoy's own.
+    the proxy stands for, and `locality` where it is. One that `knows_replicas` asks for the endpoints of its own
+    service, to compare where they are with where others are. `kept` are its statistics, and `version` is what
+    `istio_build` says of it. It takes so many `connections` at once, and has `runtime` values of Envoy's
+    own.
     `socket_mark` marks the proxy's own connections, so that they are not captured; None leaves them unmarked, where
     nothing is captured or marks are not permitted.
     """
-    manager = {} if socket_mark is None else {"cluster_manager": {"upstream_bind_config": _marked(socket_mark)}}
+    manager: dict[str, Any] = {} if socket_mark is None else {"upstream_bind_config": _marked(socket_mark)}
+    if knows_replicas:
+        manager["local_cluster_name"] = LOCAL_CLUSTER
     return {
-        "node": {"id": node_id, "cluster": cluster, "metadata": dict(metadata or {})},
+        "node": {"id": node_id, "cluster": cluster, "metadata": dict(metadata or {}), **_place(locality)},
         "admin": {"address": {"pipe": {"path": admin_socket, "mode": _OWNER_ONLY}}},
-        **manager,
+        **({"cluster_manager": manager} if manager else {}),
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "clusters": [
@@ -89,6 +98,7 @@ def bootstrap(
                 _mixer_cluster(mixer_socket),
                 _pipe_cluster(TRACES_CLUSTER, traces_socket),
                 *((_pipe_cluster(METRICS_CLUSTER, metrics_socket),) if metrics_socket else ()),
+                *((_local_cluster(),) if knows_replicas else ()),
                 *statistics.sink_clusters(kept),
             ],
             "listeners": [
@@ -106,7 +116,6 @@ def bootstrap(
 
 def _dynamic_resources() -> dict[str, Any]:
     """Say the one stream of deltas; without a timeout, so that no proxy is ready before it has its configuration."""
-    over_ads = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     return {
         "ads_config": {
             "api_type": "DELTA_GRPC",
@@ -114,8 +123,8 @@ def _dynamic_resources() -> dict[str, Any]:
             "set_node_on_first_message_only": True,
             "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": _RECONNECTION}}],
         },
-        "cds_config": over_ads,
-        "lds_config": over_ads,
+        "cds_config": _OVER_ADS,
+        "lds_config": _OVER_ADS,
     }
 
 
@@ -132,6 +141,24 @@ def _xds_cluster(socket: str) -> dict[str, Any]:
 def _sds_cluster(socket: str) -> dict[str, Any]:
     """Say the node agent, which has the workload's certificate; the socket itself says whose it is."""
     return {**_pipe_cluster(SDS_CLUSTER, socket), **_http2({})}
+
+
+def _local_cluster() -> dict[str, Any]:
+    """Say the workload's own service: nothing is sent there, but zone-aware balancing looks at it."""
+    return {
+        "name": LOCAL_CLUSTER,
+        "alt_stat_name": stat_name(LOCAL_CLUSTER),
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": _OVER_ADS},
+        "connect_timeout": "1s",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
+
+
+def _place(locality: Locality) -> dict[str, Any]:
+    if locality == NOWHERE:
+        return {}
+    return {"locality": {"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone}}
 
 
 def _mixer_cluster(socket: str) -> dict[str, Any]:

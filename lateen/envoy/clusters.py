@@ -90,6 +90,8 @@ def _discover(message: Any, plan: Cluster) -> None:
     """Write where endpoints come from."""
     if plan.discovery is Discovery.ORIGINAL_DESTINATION:
         message.type = cluster_pb2.Cluster.ORIGINAL_DST
+        if plan.target_port is not None:
+            message.original_dst_lb_config.upstream_port_override.value = plan.target_port
     elif plan.discovery is Discovery.EDS:
         message.type = cluster_pb2.Cluster.EDS
         message.eds_cluster_config.eds_config.CopyFrom(ads_config_source())

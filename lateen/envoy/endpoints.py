@@ -16,7 +16,7 @@ from lateen.model.workload import Locality
 from lateen.names import MESH_CLUSTER, OWN_METADATA, UNKNOWN, PeerName
 from lateen.plan import localities
 from lateen.plan.compact_labels import BETWEEN_FACTS, FACTS
-from lateen.plan.destination_types import Distribution, Preference, Spread
+from lateen.plan.destination_types import Distribution, Preference, Spread, ZoneAwareness
 
 _HEALTH: Final = {
     Health.HEALTHY: health_check_pb2.HEALTHY,
@@ -34,7 +34,7 @@ def cluster_load_assignment(
     With `includes_unready`, endpoints that are not ready count as healthy; those that drain never do. By `spread`,
     some groups are only turned to when others fail, or localities get shares of their own.
     """
-    if isinstance(spread, Preference):
+    if isinstance(spread, Preference | ZoneAwareness):
         known = tuple(endpoints)
         return _grouped(cluster_name, zip(known, localities.priorities(spread, known), strict=True), includes_unready)
     if isinstance(spread, Distribution):

@@ -16,7 +16,7 @@ from lateen.envoy.network_filters import (
     server_name_resolver,
     tcp_proxy,
 )
-from lateen.envoy.server_sockets import server_socket
+from lateen.envoy.server_sockets import quic_socket, server_socket
 from lateen.envoy.side import Side
 from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS, mesh_server
@@ -28,11 +28,13 @@ from lateen.plan.types import (
     NO_GUARD,
     Arrival,
     Chain,
+    EndedTls,
     Guard,
     HttpChain,
     MeshTrust,
     NamedChain,
     SniffedChain,
+    SubnetChain,
     Target,
     TcpChain,
     Way,
@@ -63,6 +65,7 @@ class Setting:
     """Where a chain stands: what all its filters are told. `operation` is for the traces of inline routes.
 
     With `is_mutual`, all that comes has the mesh's TLS. So many `trusted_proxies` stand before it and say who calls.
+    With `over_quic`, requests come in HTTP/3; with `offers_http3`, answers say that they may.
     """
 
     side: Side
@@ -73,6 +76,8 @@ class Setting:
     manner: HttpManner = USUAL_MANNER
     is_mutual: bool = False
     trusted_proxies: int = 0
+    over_quic: bool = False
+    offers_http3: bool = False
 
     @property
     def vantage(self) -> Vantage:
@@ -107,17 +112,40 @@ def way_in(name: str, plan: Way, trust: MeshTrust, setting: Setting, port: int |
     if plan.arrival in _MESH:
         chain.transport_socket.CopyFrom(mesh_server(trust, is_http=is_http))
         chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    elif plan.tls is not None:
+        chain.transport_socket.CopyFrom(server_socket(plan.tls, is_http=is_http))
+        chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
     return chain
 
 
 def named_chain(name: str, plan: NamedChain, setting: Setting) -> Any:
     """Say what becomes of TLS connections for some server names, or for all that no other chain is for."""
+    setting = replace(setting, offers_http3=plan.http3)
     chain = filter_chain("|".join((name, *plan.server_names[:1])), plan.chain, setting)
     chain.filter_chain_match.transport_protocol = _TLS
     chain.filter_chain_match.server_names.extend(plan.server_names)
     if plan.tls is not None:
         chain.transport_socket.CopyFrom(server_socket(plan.tls, is_http=isinstance(plan.chain, HttpChain)))
         chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_TIMEOUT))
+    return chain
+
+
+def subnet_chain(name: str, plan: SubnetChain, setting: Setting) -> Any:
+    """Say what becomes of connections to addresses in some subnets."""
+    chain = filter_chain(f"{name}|{plan.subnets[0]}", plan.chain, setting)
+    for subnet in plan.subnets:
+        address, _, length = subnet.partition("/")
+        chain.filter_chain_match.prefix_ranges.add(address_prefix=address).prefix_len.value = int(length)
+    return chain
+
+
+def quic_chain(name: str, plan: NamedChain, setting: Setting) -> Any:
+    """Say what becomes of requests in HTTP/3 for some server names; TLS is a part of QUIC itself."""
+    setting = replace(setting, over_quic=True, offers_http3=True)
+    chain = filter_chain("|".join((name, *plan.server_names[:1])), plan.chain, setting)
+    chain.filter_chain_match.server_names.extend(plan.server_names)
+    if isinstance(plan.tls, EndedTls):
+        chain.transport_socket.CopyFrom(quic_socket(plan.tls))
     return chain
 
 
@@ -179,4 +207,6 @@ def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[A
             guard=setting.guard,
             manner=setting.manner,
             trusted_proxies=setting.trusted_proxies,
+            over_quic=setting.over_quic,
+            offers_http3=setting.offers_http3,
         )

@@ -18,12 +18,15 @@ from lateen.envoy.filter_chains import (
     match_http,
     match_not_tls,
     named_chain,
+    quic_chain,
+    subnet_chain,
     way_in,
 )
 from lateen.envoy.side import Side
 from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
+from lateen.names import quic_listener as quic_listener_name
 from lateen.plan import tls
 from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import Reports
@@ -73,6 +76,7 @@ def outbound_listener(plan: OutboundListener, reports: Reports, manner: HttpMann
     setting = Setting(Side.OUTBOUND, f"outbound_{name};", reports, manner=manner)
     chains = filter_chains(name, plan.chain, setting)
     chains += [named_chain(name, one, setting) for one in plan.named]
+    chains += [subnet_chain(name, one, setting) for one in plan.subnets]
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
@@ -126,20 +130,32 @@ def virtual_inbound(
     return message
 
 
+def opened_inbound(
+    plan: InboundPort, trust: MeshTrust, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
+) -> Any:
+    """Say a port of the workload that the proxy opens itself, with the same ways in as where it is captured."""
+    setting = _inbound_setting(plan, reports, guards.at(plan.port), manner)
+    name = listener_name(plan.opens, plan.port)
+    message = listener_pb2.Listener(
+        name=name,
+        address=address(plan.opens, plan.port),
+        traffic_direction=base_pb2.INBOUND,
+        filter_chains=[way_in(name, way, trust, setting) for way in tls.ways_into(plan)],
+    )
+    if _may_be_tls(plan):
+        listener_filters.detect_tls(message, manner.looks_for)
+    if _may_be_plain_http(plan):
+        listener_filters.detect(message, manner.looks_for)
+    _bound(message, manner)
+    return message
+
+
 def gateway_listener(
     plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
 ) -> Any:
     """Say an open port of a gateway."""
     name = listener_name(plan.address, plan.port)
-    front = plan.front
-    setting = Setting(
-        Side.GATEWAY,
-        f"outbound_{name};",
-        reports,
-        guard=guards.everywhere,
-        manner=manner,
-        trusted_proxies=front.trusted_proxies,
-    )
+    setting = _gateway_setting(name, plan, reports, guards, manner)
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
@@ -147,7 +163,7 @@ def gateway_listener(
         filter_chains=[named_chain(name, one, setting) for one in plan.named],
     )
     _bound(message, manner)
-    if front.tells_client:
+    if plan.front.tells_client:
         message.listener_filters.append(listener_filters.proxy_protocol())
     if plan.chain is not None:
         message.filter_chains.extend(filter_chains(name, plan.chain, setting))
@@ -156,6 +172,36 @@ def gateway_listener(
     if isinstance(plan.chain, SniffedChain):
         listener_filters.detect(message, manner.looks_for)
     return message
+
+
+def quic_listener(
+    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
+) -> Any:
+    """Say an open port of UDP of a gateway, for requests in HTTP/3: as its TCP twin, without what has no TLS there."""
+    name = quic_listener_name(plan.address, plan.port)
+    chains = [
+        quic_chain(name, one, _gateway_setting(name, plan, reports, guards, manner)) for one in plan.named if one.http3
+    ]
+    message = listener_pb2.Listener(
+        name=name,
+        address=udp_address(plan.address, plan.port),
+        traffic_direction=base_pb2.OUTBOUND,
+        filter_chains=chains,
+    )
+    message.udp_listener_config.quic_options.SetInParent()
+    message.udp_listener_config.downstream_socket_config.prefer_gro.value = True
+    return message
+
+
+def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards: Guards, manner: HttpManner) -> Setting:
+    return Setting(
+        Side.GATEWAY,
+        f"outbound_{name};",
+        reports,
+        guard=guards.everywhere,
+        manner=manner,
+        trusted_proxies=plan.front.trusted_proxies,
+    )
 
 
 def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
@@ -187,15 +233,19 @@ def _bound(message: Any, manner: HttpManner) -> None:
 
 def _inspect(message: Any, ports: Sequence[InboundPort], mode: PeerMode, looks_for: timedelta) -> None:
     """Have the first bytes looked at where the ways into a port differ by them, and nowhere else."""
-    plain = [port.port for port in ports if port.mode is PeerMode.DISABLE]
+    plain = [port.port for port in ports if not _may_be_tls(port)]
     if mode is not PeerMode.DISABLE:
         listener_filters.detect_tls(message, looks_for, except_ports=plain)
     elif len(plain) < len(ports):
-        looked_at = [port.port for port in ports if port.mode is not PeerMode.DISABLE]
+        looked_at = [port.port for port in ports if _may_be_tls(port)]
         listener_filters.detect_tls(message, looks_for, ports=looked_at)
     if detected := [port.port for port in ports if _may_be_plain_http(port)]:
         listener_filters.detect(message, looks_for, detected)
 
 
+def _may_be_tls(port: InboundPort) -> bool:
+    return port.mode is not PeerMode.DISABLE or port.tls is not None
+
+
 def _may_be_plain_http(port: InboundPort) -> bool:
-    return isinstance(port.chain, SniffedChain) and port.mode is not PeerMode.STRICT
+    return isinstance(port.chain, SniffedChain) and port.mode is not PeerMode.STRICT and port.tls is None

@@ -5,7 +5,7 @@ from typing import Any, Final
 from envoy.config.cluster.v3 import cluster_pb2
 
 from lateen.envoy.values import duration
-from lateen.plan.destination_types import Distribution
+from lateen.plan.destination_types import Distribution, Preference, ZoneAwareness
 from lateen.plan.types import Balancing, Cluster, Discovery
 
 _POLICIES: Final = {
@@ -22,6 +22,8 @@ def balance(message: Any, plan: Cluster) -> None:
     """Write the policy into a cluster, with the settings that belong to it."""
     if isinstance(plan.spread, Distribution):
         message.common_lb_config.locality_weighted_lb_config.SetInParent()
+    else:
+        _stay_in_zone(message.common_lb_config.zone_aware_lb_config, plan.spread)
     if plan.discovery in (Discovery.ORIGINAL_DESTINATION, Discovery.DYNAMIC_DNS):
         message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
         return
@@ -37,6 +39,14 @@ def balance(message: Any, plan: Cluster) -> None:
             _start_slowly(message.least_request_lb_config, plan)
         case Balancing.ROUND_ROBIN:
             _start_slowly(message.round_robin_lb_config, plan)
+
+
+def _stay_in_zone(config: Any, spread: Preference | ZoneAwareness | None) -> None:
+    """Write whether calls stay in the client's zone; unsaid, they would wherever Envoy knows its own replicas."""
+    if isinstance(spread, ZoneAwareness):
+        config.min_cluster_size.value = spread.smallest
+    else:
+        config.routing_enabled.SetInParent()
 
 
 def _start_slowly(config: Any, plan: Cluster) -> None:

@@ -30,7 +30,7 @@ def resource_set(
     """
     return {
         CLUSTER: {item.name: cache.cluster(item) for item in plan.clusters},
-        ENDPOINT: load_assignments(plan.clusters, lookup, cache),
+        ENDPOINT: load_assignments(plan.assigned, lookup, cache),
         SECRET: {item.name: cache.secret(item) for item in plan.secrets},
         LISTENER: {made.name: made for made in _listeners(plan, cache, dns_upstream)},
         ROUTE: {item.name: cache.route_table(item) for item in plan.route_tables},
@@ -62,7 +62,12 @@ def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iter
     if plan.inbound_fallback is not None:
         context = (plan.inbound_fallback, plan.inbound_mode, plan.trust, telemetry.inbound, *guarded)
         yield cache.listener(listeners.virtual_inbound, plan.inbound, *context)
+    for port in plan.inbound:
+        if port.opens:
+            yield cache.listener(listeners.opened_inbound, port, plan.trust, telemetry.inbound, *guarded)
     for gateway in plan.gateway:
         yield cache.listener(listeners.gateway_listener, gateway, telemetry.outbound, *guarded)
+        if gateway.speaks_http3:
+            yield cache.listener(listeners.quic_listener, gateway, telemetry.outbound, *guarded)
     if plan.role is Role.SIDECAR:
         yield cache.listener(listeners.dns_listener, plan.dns, dns_upstream)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lateen.api.objects import ObjectKey
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import load_assignments, resource_set
+from lateen.manager.bootstrap_trials import BootstrapTrials
 from lateen.manager.patch_trials import PatchTrials, Reviewer
 from lateen.manager.pushes import Pushes
 from lateen.model import proxy as proxies
@@ -18,11 +19,11 @@ from lateen.model.snapshot import Difference, Snapshot
 from lateen.model.view import ClassKey, ProxyView
 from lateen.model.views import Views
 from lateen.model.workload import Workload, WorkloadKey
-from lateen.plan import origins
+from lateen.plan import origins, patches
 from lateen.plan.cache import PlanCache
 from lateen.plan.planner import build_plan
 from lateen.plan.secrets import untimely
-from lateen.plan.types import Cluster, Diagnostic, Discovery, ProxyPlan
+from lateen.plan.types import Cluster, Diagnostic, Discovery, PatchSet, ProxyPlan
 
 if TYPE_CHECKING:
     from lateen.mixer.compile import RuleSets
@@ -63,6 +64,7 @@ class Classes:
         self._rule_sets: RuleSets | None = None
         self._resources = ResourceCache()
         self._trials = PatchTrials(reviewer)
+        self._bootstraps = BootstrapTrials(reviewer)
         self._held_back: set[ClassKey] = set()
 
     def admit(self, proxy: Proxy, generation: int) -> ClassKey:
@@ -133,12 +135,20 @@ class Classes:
         found = {diagnostic: None for plan in plans for diagnostic in plan.diagnostics}
         found.update((diagnostic, None) for plan in plans for diagnostic in untimely(plan.secrets, now))
         found.update((diagnostic, None) for diagnostic in self._trials.diagnostics(plans))
+        found.update((diagnostic, None) for diagnostic in self._bootstraps.diagnostics(plans))
         return tuple(found)
 
     def plan(self, place: ClassKey) -> ProxyPlan | None:
-        """Return what the proxies of a class do; None for a class without proxies."""
+        """Return what the proxies of a class do, with the patches that act; None for a class without proxies."""
         known = self._classes.get(place)
-        return known.plan if known is not None else None
+        return self._trials.acting(place, known.plan) if known is not None else None
+
+    def bootstrap_patches(self, proxy: Proxy) -> tuple[PatchSet, ...] | None:
+        """Return the patches that a proxy is started with; None until Envoy has said which it takes."""
+        place = self._views.class_of(proxy)
+        if not place.envoy_filters:
+            return ()
+        return self._bootstraps.settled(patches.patches(self._views.view_for(place)), proxy.role)
 
     def concerns(self, key: ObjectKey) -> Callable[[WorkloadKey], bool]:
         """Return a test of which proxies can see an object; of one that no class sees, all are asked."""
@@ -158,7 +168,7 @@ class Classes:
 
     def _make(self, place: ClassKey, view: ProxyView, generation: int) -> None:
         plan = self._with_mixer(build_plan(view, self._plans), view)
-        self._classes[place] = _Class(view, plan, _by_port(plan.clusters))
+        self._classes[place] = _Class(view, plan, _by_port(plan.assigned))
         self._offer(place, plan, generation)
 
     def _with_mixer(self, plan: ProxyPlan, view: ProxyView) -> ProxyPlan:
@@ -172,6 +182,7 @@ class Classes:
 
     def _offer(self, place: ClassKey, plan: ProxyPlan, generation: int) -> None:
         """Publish what a plan comes to with its patches, or hold it back until they have been tried."""
+        self._bootstraps.settled(plan.patches, plan.role)  # so that it is known when the next proxy is started
         resources = self._trials.settle(place, resource_set(plan, self._endpoints_of, self._resources), plan)
         if resources is None:
             self._held_back.add(place)

@@ -28,7 +28,7 @@ from lateen.model.proxy import Role
 from lateen.model.snapshot import Difference, Inputs, Snapshot, first_snapshot, next_snapshot
 from lateen.model.view import ClassKey
 from lateen.model.workload import Workload, WorkloadKey
-from lateen.plan.types import Diagnostic, ProxyPlan
+from lateen.plan.types import Diagnostic, PatchSet, ProxyPlan
 
 _log = logging.getLogger(__name__)
 
@@ -176,6 +176,12 @@ class ControlLoop:
     def known_plan(self, key: ClassKey) -> ProxyPlan | None:
         """Return what the connected proxies of a class do; None where there are none."""
         return self._classes.plan(key)
+
+    def bootstrap_patches(self, key: WorkloadKey, role: Role) -> tuple[PatchSet, ...] | None:
+        """Return the patches that the proxy of a workload is started with; None until Envoy has said which it takes."""
+        self.push()
+        workload = self.snapshot.workloads.get(key)
+        return self._classes.bootstrap_patches(proxies.of_workload(workload, role)) if workload is not None else ()
 
     def connect(self, node: NodeIdentity, outlet: Outlet, peer: WorkloadKey | None = None) -> Connection:
         """Take up the proxy of a known workload and bring it to the state of its class.

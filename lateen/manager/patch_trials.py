@@ -5,9 +5,10 @@ What patches is loaded with the first EnvoyFilter: most meshes have none.
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from lateen.api.networking.envoy_filter import ApplyTo
 from lateen.api.objects import ObjectKey
 from lateen.plan.types import Diagnostic, Origin, PatchSet, ProxyPlan
 from lateen.xds.resources import ResourceSet
@@ -56,6 +57,13 @@ class PatchTrials:
         self._outcomes[place] = outcome
         return outcome.made.resources
 
+    def acting(self, place: Hashable, plan: ProxyPlan) -> ProxyPlan:
+        """Return the plan of a class with the patches that act there, instead of those that are written."""
+        outcome = self._outcomes.get(place)
+        if outcome is None or outcome.acting == plan.patches:
+            return plan
+        return replace(plan, patches=outcome.acting)
+
     def forget(self, place: Hashable) -> None:
         """Forget a class."""
         self._outcomes.pop(place, None)
@@ -72,6 +80,8 @@ class PatchTrials:
         faulty = {fault.origin.key for outcome in outcomes if outcome.made for fault in outcome.made.faults}
         for one in dict.fromkeys(found for plan in plans for found in plan.patches):
             for patch in one.patches:
+                if patch.written.apply_to is ApplyTo.BOOTSTRAP:
+                    continue
                 if one in tried and one.key not in faulty and patch.origin not in matched:
                     from lateen.envoy.patches import patching
 

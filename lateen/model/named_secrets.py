@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from lateen import names
 from lateen.api.networking.destination_rule import DestinationRule
-from lateen.api.networking.gateway import Gateway
+from lateen.api.networking.gateway import Gateway, ServerTls
+from lateen.api.networking.sidecar import Sidecar
 from lateen.api.networking.tls import ClientTls
 
 
@@ -13,8 +14,20 @@ def of_gateways(gateways: Iterable[Gateway]) -> Iterator[str]:
     for gateway in gateways:
         for server in gateway.servers:
             if server.tls is not None:
-                for credential in (*server.tls.credentials, server.tls.ca_cert_credential_name):
-                    yield from _with_authorities(credential)
+                yield from _of_server(server.tls)
+
+
+def of_sidecar(sidecar: Sidecar) -> Iterator[str]:
+    """Yield the names of the Secrets that the ports of selected workloads need; without a selector there are none."""
+    if sidecar.workload_selector is not None and sidecar.workload_selector.labels:
+        for listener in sidecar.ingress:
+            if listener.tls is not None:
+                yield from _of_server(listener.tls)
+
+
+def _of_server(tls: ServerTls) -> Iterator[str]:
+    for credential in (*tls.credentials, tls.ca_cert_credential_name):
+        yield from _with_authorities(credential)
 
 
 def of_rules(rules: Iterable[DestinationRule]) -> Iterator[str]:

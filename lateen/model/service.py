@@ -42,6 +42,7 @@ class Service:
     `export_to` holds namespaces, `*` for all. `alias_of` is the host that an ExternalName Service stands for.
     `accounts` are the SPIFFE ids of those who may serve it: the accounts of its workloads, ready or not.
     `prefers_near` has clients call the endpoints that are nearest to them, as long as these are ready.
+    `keeps_clients` has each client's calls go to one endpoint, as long as it is there.
     `tls_ports` are its ports on which all of its workloads take the mesh's mutual TLS.
     """
 
@@ -62,6 +63,7 @@ class Service:
     accounts: tuple[str, ...] = ()
     tls_ports: tuple[int, ...] = ()
     prefers_near: bool = False
+    keeps_clients: bool = False
 
     def port(self, number: int) -> ServicePort | None:
         """Find a port by its number."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from lateen import names
 from lateen.api.core.service import Service as ServiceSpec
-from lateen.api.core.service import ServiceType
+from lateen.api.core.service import ServiceType, SessionAffinity
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.networking import service_entry
 from lateen.api.networking.workload_entry import WorkloadEntry
@@ -57,6 +57,7 @@ def of_kubernetes(item: ConfigObject[ServiceSpec], mesh: MeshConfig, addresses: 
         includes_unready=spec.publish_not_ready_addresses,
         alias_of=alias,
         prefers_near=(spec.traffic_distribution or item.metadata.annotations.get(DISTRIBUTION_ANNOTATION)) in _NEAR,
+        keeps_clients=spec.session_affinity is SessionAffinity.CLIENT_IP,
     )
 
 

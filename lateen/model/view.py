@@ -66,7 +66,8 @@ class ClassKey:
     `peers` is what its workload takes from others; a gateway's open ports decide that themselves. `policies` are the
     AuthorizationPolicies, RequestAuthentications, OidcLogins, RateLimits, ExternalProcessors, ApiKeyAuthentications and
     Telemetries that concern it. `runs` is known where some object asks for it. `settings`
-    are those of the workload's own proxy, as JSON.
+    are those of the workload's own proxy, as JSON. `metadata` are the texts of the proxy's node that its EnvoyFilters
+    compare.
     """
 
     role: Role
@@ -83,6 +84,7 @@ class ClassKey:
     runs: Runs | None = None
     envoy_filters: tuple[ObjectKey, ...] = ()
     settings: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

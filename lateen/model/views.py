@@ -22,7 +22,7 @@ from lateen.api.security.request_authentication import RequestAuthentication
 from lateen.api.telemetry.telemetry import Telemetry
 from lateen.api.traffic.health_check import HealthCheck
 from lateen.api.traffic.session_persistence import SessionPersistence
-from lateen.model import named_secrets, visibility
+from lateen.model import named_secrets, node_metadata, visibility
 from lateen.model import policies as attachments
 from lateen.model.headless import headless_names
 from lateen.model.key_sets import KeySet
@@ -87,10 +87,12 @@ class Views:
             *oldest_first(config.of(Telemetry)),
         )
         self._policies = Policies(policies, self.snapshot.mesh.root_namespace)
-        preferred = self.snapshot.mesh.locality_lb_setting
-        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule)) | (
-            preferred.client_labels if preferred else frozenset()
-        )
+        self.named_labels = _labels_named_by(self._virtual_services, config.of(DestinationRule))
+        mesh = self.snapshot.mesh
+        if mesh.locality_lb_setting is not None:
+            self.named_labels |= mesh.locality_lb_setting.client_labels
+        if mesh.zone_aware_lb_setting is not None:
+            self.named_labels |= mesh.zone_aware_lb_setting.client_labels
         self.named_labels |= self.snapshot.mixer.asked.labels
         for service in self.snapshot.services.values():
             self._by_namespace.setdefault(service.namespace, []).append(service)
@@ -104,6 +106,7 @@ class Views:
         sidecar = None if is_gateway else self._sidecar_of(proxy)
         gateways = self._gateways_of(proxy) if is_gateway else ()
         own_ports = () if is_gateway else _own_ports(selecting, proxy)
+        filters = self._filters_of(proxy, gateways)
         return ClassKey(
             role=proxy.role,
             namespace=namespace,
@@ -117,8 +120,9 @@ class Views:
             peers=ALL_TAKEN if is_gateway else self.snapshot.peers.of(namespace, proxy.labels),
             policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
             runs=Runs(proxy.owner, proxy.account) if self.snapshot.mixer.asked.about_runners else None,
-            envoy_filters=self._filters_of(proxy, gateways),
+            envoy_filters=filters,
             settings=proxy.settings,
+            metadata=node_metadata.asked_for(proxy, (self._filters[name].spec for name in filters)),
         )
 
     def view_for(self, key: ClassKey, previous: ProxyView | None = None) -> ProxyView:
@@ -139,7 +143,7 @@ class Views:
             sessions=scope.sessions,
             gateways=tuple(self._gateways[name] for name in key.gateways),
             sidecar=sidecar,
-            secrets=self._secrets(key, scope.destination_rules, logins, api_keys),
+            secrets=self._secrets(key, scope.destination_rules, logins, api_keys, sidecar),
             names=() if key.role is Role.GATEWAY else headless_names(self.snapshot, scope.services),
             authorization=tuple(_of_kind(policies, AuthorizationPolicy)),
             authentication=authentication,
@@ -171,6 +175,7 @@ class Views:
         rules: _DestinationRules,
         logins: Iterable[ConfigObject[OidcLogin]],
         api_keys: Iterable[ConfigObject[ApiKeyAuthentication]],
+        sidecar: ConfigObject[Sidecar] | None,
     ) -> tuple[ConfigObject[Secret], ...]:
         """Find the Secrets that a class names, in its own namespace only: nobody is given another namespace's keys.
 
@@ -181,6 +186,7 @@ class Views:
         wanted = {
             *named_secrets.of_gateways(self._gateways[name].spec for name in key.gateways),
             *named_secrets.of_rules(concerned),
+            *(named_secrets.of_sidecar(sidecar.spec) if sidecar else ()),
             *(item.spec.client_secret.name for item in logins),
             *(item.spec.secret.name for item in api_keys),
         }

@@ -22,6 +22,10 @@ class Locality(NamedTuple):
         return cls(parts[0], parts[1], parts[2])
 
 
+NOWHERE: Final = Locality()
+"""An unknown place."""
+
+
 class WorkloadKey(NamedTuple):
     """A workload's name in the mesh."""
 

@@ -195,7 +195,7 @@ def _delay(delay: api.FaultDelay | None, site: Site) -> tuple[timedelta | None, 
     if delay is None:
         return None, _ALWAYS
     if delay.fixed_delay is None:
-        site.note("fault.delay.exponentialDelay", "has no effect: give fixedDelay")
+        site.note("fault.delay.exponentialDelay", "has no effect, as in Istio: give fixedDelay")
         return None, _ALWAYS
     percent = _percent(delay.percentage, delay.percent or 0)
     if percent == 0:
@@ -208,7 +208,7 @@ def _abort(abort: api.FaultAbort | None, site: Site) -> tuple[int | None, int | 
     if abort is None:
         return None, None, _ALWAYS
     if abort.http2_error is not None:
-        site.note("fault.abort.http2Error", "has no effect: give httpStatus or grpcStatus")
+        site.note("fault.abort.http2Error", "has no effect, as in Istio: give httpStatus or grpcStatus")
         return None, None, _ALWAYS
     percent = _percent(abort.percentage, 0)
     if percent == 0:

@@ -125,7 +125,7 @@ def _cluster(
         tells_client=settings.proxy_protocol.version if settings.proxy_protocol else None,
         name_refresh=defaults.name_refresh,
         spread=localities.spread(
-            localities.setting_of(settings.load_balancer, defaults.localities),
+            localities.setting_of(settings.load_balancer, defaults.localities, defaults.zones),
             client,
             finds_failures=settings.outliers is not None,
             prefers_near=service.prefers_near,

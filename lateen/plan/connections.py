@@ -6,12 +6,13 @@ from ipaddress import ip_address, ip_network
 
 from lateen.api.networking.virtual_service import TcpMatch, TcpRoute, TlsMatch, VirtualService
 from lateen.api.objects import ConfigObject
+from lateen.model.views import MESH_GATEWAY
 from lateen.plan import destinations, matches
 from lateen.plan.destinations import Site
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.matches import Vantage
-from lateen.plan.types import NamedChain, Origin, TcpChain
+from lateen.plan.types import NamedChain, Origin, SubnetChain, TcpChain
 
 
 def chain(
@@ -25,6 +26,36 @@ def chain(
                 site = Site(directory, item.namespace, vantage.port, at, notes)
                 return directory.cache.intern(destinations.connection_chain(rule.route, site))
     return None
+
+
+def by_subnet(
+    items: Iterable[ConfigObject[VirtualService]], vantage: Vantage, directory: Directory, notes: Notes
+) -> tuple[SubnetChain, ...]:
+    """Return what the tcp rules before the first one for every address do with connections to some subnets.
+
+    That is for hosts without an address of their own, which are recognized by their port. Of several rules for one
+    subnet the first acts.
+    """
+    seen: set[str] = set()
+    found: list[SubnetChain] = []
+    for item in items:
+        for position, rule in enumerate(item.spec.tcp):
+            at = Origin(item.key, f"spec.tcp[{position}]")
+            held = [one for one in rule.match if matches.concerns(one, vantage, item.namespace)]
+            if not rule.match or any(not one.destination_subnets for one in held):
+                return tuple(found)
+            asked = dict.fromkeys(_normal(subnet) for one in held for subnet in one.destination_subnets)
+            fresh = tuple(subnet for subnet in asked if subnet not in seen)
+            seen.update(fresh)
+            if fresh:
+                site = Site(directory, item.namespace, vantage.port, at, notes)
+                carried = directory.cache.intern(destinations.connection_chain(rule.route, site))
+                found.append(directory.cache.intern(SubnetChain(fresh, carried)))
+    return tuple(found)
+
+
+def _normal(subnet: str) -> str:
+    return str(ip_network(subnet, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +115,8 @@ def _can_hold(condition: TcpMatch | TlsMatch, vantage: Vantage, owner: str, at: 
         return False
     if isinstance(condition, TcpMatch) and condition.source_subnet is not None:
         notes.add(below(at, "sourceSubnet"), "has no effect, as in Istio: use sourceLabels or sourceNamespace")
-    if condition.destination_subnets and not vantage.addresses:
+    told_apart_by_proxy = isinstance(condition, TcpMatch) and MESH_GATEWAY in vantage.gateways
+    if condition.destination_subnets and not vantage.addresses and not told_apart_by_proxy:
         notes.add(
             below(at, "destinationSubnets"),
             "never matches: the host has no virtual address of its own",

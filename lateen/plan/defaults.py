@@ -11,6 +11,7 @@ from lateen.api.networking.destination_rule import (
     LocalityLoadBalancing,
     OutlierDetection,
     TcpKeepalive,
+    ZoneAwareLoadBalancing,
 )
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.virtual_service import HttpRetry
@@ -35,6 +36,7 @@ class Defaults:
     pool: ConnectionPool | None = None
     outliers: OutlierDetection | None = None
     localities: LocalityLoadBalancing | None = None
+    zones: ZoneAwareLoadBalancing | None = None
     upgrades_to_http2: bool = False
     name_refresh: timedelta = timedelta(seconds=60)
     reaches_by_localhost: bool = False
@@ -56,6 +58,7 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
         pool=policy.connection_pool if policy else None,
         outliers=policy.outlier_detection if policy else None,
         localities=mesh.locality_lb_setting,
+        zones=mesh.zone_aware_lb_setting,
         name_refresh=mesh.dns_refresh_rate,
         reaches_by_localhost=mesh.inbound_traffic_policy.mode is InboundMode.LOCALHOST,
         upgrades_to_http2=mesh.h2_upgrade_policy is Http2Upgrade.UPGRADE,

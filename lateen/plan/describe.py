@@ -57,6 +57,7 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
             "secrets": [one.name for one in described.secrets],
             "routes": {one.name: table(one) for one in described.route_tables},
             "clusters": {one.name: cluster(one) for one in described.clusters},
+            "replicas": described.replicas and f"{described.replicas.host}:{described.replicas.port}",
             "guards": _guards(described.guards),
             "paths": plain(described.manner.paths),
             "headers": plain(described.manner.headers),
@@ -80,11 +81,16 @@ def _bounds(described: ProxyPlan) -> dict[str, Plain]:
 def listener(described: OutboundListener | InboundPort | GatewayListener) -> Plain:
     """Describe what a listener does with connections."""
     if isinstance(described, InboundPort):
-        return _with_mode(chain(described.chain), described.mode)
+        also = filled({"tls": described.tls and plain(described.tls), "opens": described.opens})
+        where = _with_mode(chain(described.chain), described.mode)
+        return {**_as_mapping(where), **also} if also else where
     where = {} if described.chain is None else chain(described.chain)
     fallback = described.fallback if isinstance(described, OutboundListener) else None
     if fallback is not None:
         where = {**_as_mapping(where), "else": chain(fallback)}
+    if isinstance(described, OutboundListener) and described.subnets:
+        by_subnet = {" ".join(one.subnets): chain(one.chain) for one in described.subnets}
+        where = {"to": by_subnet, "otherwise": where}
     if described.named:
         by_name = {" ".join(one.server_names) or "*": named_chain(one) for one in described.named}
         where = {"tls for": by_name, **_as_mapping(where)}
@@ -97,7 +103,8 @@ def named_chain(described: NamedChain) -> Plain:
     if described.tls is None:
         return where
     ended = "mesh" if isinstance(described.tls, MeshTrust) else plain(described.tls)
-    return {**_as_mapping(where), "ended with": ended}
+    also = {"http3": True} if described.http3 else {}
+    return {**_as_mapping(where), "ended with": ended, **also}
 
 
 def chain(described: Chain) -> Plain:

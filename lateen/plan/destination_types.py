@@ -106,7 +106,21 @@ class Distribution:
     shares: tuple[tuple[str, int], ...]
 
 
-Spread = Preference | Distribution
+@dataclass(frozen=True, slots=True)
+class ZoneAwareness:
+    """Endpoints of the client's region first; among those, as many calls stay in its zone as the zones' sizes allow.
+
+    That is left to the proxy, which compares where the endpoints are with where the client's own replicas are; below
+    `smallest` endpoints it does not. When the region fails, `labels` and `failover` order the others.
+    """
+
+    client: Locality
+    failover: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    smallest: int = 6
+
+
+Spread = Preference | Distribution | ZoneAwareness
 """How the endpoints of one service are told apart by where they are."""
 
 PLACES: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")

@@ -156,6 +156,7 @@ def connection_chain(route: Sequence[RouteDestination], site: Site) -> TcpChain:
     return TcpChain(
         targets or (Target(names.BLACK_HOLE_CLUSTER),),
         says_tcp=any(found.is_told_apart for _, found in split),
+        keeps_clients=any(traffic.keeps_clients(found.hash_keys) for _, found in split),
         tunnel=next((found.tunnel for _, found in split if found.tunnel), None),
         resolves_name=site.port if any(found.resolves for _, found in split) else None,
         origin=site.origin,

@@ -139,9 +139,12 @@ class Directory:
         return service
 
     def policy(self, service: Service) -> HostPolicy:
-        """Return the merged DestinationRules of a service, which may be none."""
+        """Return the merged DestinationRules of a service, which may be none, over what the service itself asks for."""
         rules = self._policies.of(service)
-        return self.cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
+        found = self.cache.recall("policy", rules, (), lambda: traffic.merge_rules(rules)) if rules else NO_POLICY
+        if not service.keeps_clients:
+            return found
+        return self.cache.recall("affinity", (found,), (), lambda: traffic.keeping_clients(found))
 
     def health_checks(self, service: Service) -> tuple[ConfigObject[HealthCheck], ...]:
         """Return the HealthChecks for a service, of which the first that holds for a port acts there."""

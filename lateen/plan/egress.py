@@ -81,6 +81,7 @@ def admitted(part: ServicePart, service: Service, allowed: Scope) -> ServicePart
         part.tables,
         tuple(claim for claim in part.claims if allowed.admits(service, claim.port)),
         tuple(entry for entry in part.named if allowed.admits(service, entry[0])),
+        tuple(entry for entry in part.subnets if allowed.admits(service, entry[0])),
     )
 
 

@@ -5,15 +5,17 @@ TLS are told apart by server name.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from lateen import names
 from lateen.api.mesh.mesh_config import ProxyDefaults
-from lateen.plan import clusters, connections, gateway_hosts, gateway_tls
+from lateen.model.service import Service
+from lateen.plan import clusters, connections, focus, gateway_hosts, gateway_tls
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
+from lateen.plan.focus import Focus
 from lateen.plan.secrets import Keyring
 from lateen.plan.servers import Kind, OpenServer, open_servers, rules_of, vantage
 from lateen.plan.types import (
@@ -42,19 +44,44 @@ class Edge:
     secrets: list[Secret] = field(default_factory=list)
 
 
-def edge(directory: Directory, keyring: Keyring, notes: Notes) -> Edge:
-    """Put together the clusters of all visible services, and the listeners, tables and secrets of the open ports."""
+def edge(directory: Directory, keyring: Keyring, notes: Notes, asked: Focus | None = None) -> Edge:
+    """Put together the clusters of all visible services, and the listeners, tables and secrets of the open ports.
+
+    Where only one request is asked about, these are the virtual hosts that its authority may mean on its port, and the
+    clusters that they lead to.
+    """
     made = Edge()
-    for service in directory.view.services:
+    if asked is None:
+        _add_clusters(made, directory.view.services, directory, notes)
+    by_place: defaultdict[tuple[int, str], list[OpenServer]] = defaultdict(list)
+    for server in _without_taken_sockets(open_servers(directory, notes), notes):
+        by_place[server.place].append(server)
+    for place in sorted(by_place):
+        port = place[0]
+        if asked is None or asked.port == port:
+            _add_port(made, port, _of_one_kind(port, by_place[place], notes), directory, keyring, notes, asked)
+    if asked is not None:
+        led_to = focus.led_to(made.tables, made.listeners)
+        _add_clusters(made, focus.services_led_to(led_to, directory), directory, notes)
+    return made
+
+
+def _add_clusters(made: Edge, services: Iterable[Service], directory: Directory, notes: Notes) -> None:
+    for service in services:
         if directory.stands_for(service) is service:
             notes.extend(directory.policy(service).diagnostics)
             made.clusters += clusters.of_service(service, directory, captures=False)
-    by_port: defaultdict[int, list[OpenServer]] = defaultdict(list)
-    for server in open_servers(directory, notes):
-        by_port[server.bound_port].append(server)
-    for port in sorted(by_port):
-        _add_port(made, port, _of_one_kind(port, by_port[port], notes), directory, keyring, notes)
-    return made
+
+
+def _without_taken_sockets(servers: Iterable[OpenServer], notes: Notes) -> Iterator[OpenServer]:
+    """Yield the servers but those of a socket that an older one has for another port."""
+    taken: dict[str, OpenServer] = {}
+    for server in servers:
+        first = taken.setdefault(server.server.socket, server) if server.server.socket else server
+        if first.place == server.place:
+            yield server
+        else:
+            notes.add(server.origin, f"is not open: {server.server.socket} belongs to {first.origin}", Doubt.NOT_OPEN)
 
 
 def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[OpenServer]:
@@ -71,7 +98,13 @@ def _of_one_kind(port: int, servers: list[OpenServer], notes: Notes) -> list[Ope
 
 
 def _add_port(
-    made: Edge, port: int, servers: list[OpenServer], directory: Directory, keyring: Keyring, notes: Notes
+    made: Edge,
+    port: int,
+    servers: list[OpenServer],
+    directory: Directory,
+    keyring: Keyring,
+    notes: Notes,
+    asked: Focus | None,
 ) -> None:
     """Add a port's listener, with the tables, clusters and secrets that it needs."""
     kind = servers[0].kind
@@ -82,8 +115,9 @@ def _add_port(
         made.secrets += by_name.secrets
         _add_listeners(made, port, servers, None, tuple(by_name.chains), directory)
     elif kind is Kind.HTTP:
-        name = names.gateway_route_table(port)
-        hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes))
+        name = names.gateway_route_table(port, servers[0].server.socket)
+        is_here = asked.is_meant if asked is not None else lambda _: True
+        hosts = tuple(gateway_hosts.virtual_hosts(servers, directory, notes, is_here))
         made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
         _add_listeners(made, port, servers, HttpChain(name), (), directory)
     else:
@@ -114,7 +148,7 @@ def _front(proxy: ProxyDefaults) -> GatewayFront:
     topology = proxy.gateway_topology
     if topology is None:
         return NO_FRONT
-    return GatewayFront(topology.num_trusted_proxies, topology.proxy_protocol is not None)
+    return GatewayFront(topology.num_trusted_proxies, proxy.tells_gateways_of_clients)
 
 
 def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) -> TcpChain | None:

@@ -48,6 +48,8 @@ def _of_listener(plan: ProxyPlan, name: str) -> Iterator[Origin]:
     for outbound in plan.outbound:
         if names.listener(outbound.address, outbound.port) == name:
             yield from _of_chain(outbound.chain)
+            for subnet in outbound.subnets:
+                yield from _of_chain(subnet.chain)
             yield from _of_named(outbound.named)
 
 

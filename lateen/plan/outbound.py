@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lateen import names
-from lateen.plan import egress, http_proxy, services, strangers
+from lateen.plan import clusters, egress, focus, http_proxy, services, strangers
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
+from lateen.plan.focus import Focus
 from lateen.plan.services import Claim, ServicePart
 from lateen.plan.types import (
     Cluster,
@@ -24,6 +25,7 @@ from lateen.plan.types import (
     OutboundListener,
     RouteTable,
     SniffedChain,
+    SubnetChain,
     TcpChain,
     VirtualHost,
 )
@@ -42,10 +44,11 @@ class Outbound:
     listeners: list[OutboundListener] = field(default_factory=list)
 
 
-def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Outbound:
-    """Put together what all visible services, and the rules for other hosts, add."""
+def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes, asked: Focus | None = None) -> Outbound:
+    """Put together what all visible services, and the rules for other hosts, add; or what `asked` has to do with."""
     allowed = egress.scope(directory.view.sidecar, directory.view.namespace)
-    offers = [(service, services.part(service, directory, notes)) for service in directory.view.services]
+    meant = directory.view.services if asked is None else focus.services(asked, directory)
+    offers = [(service, services.part(service, directory, notes)) for service in meant]
     parts = [egress.admitted(part, service, allowed) for service, part in offers]
     shared: dict[int, list[VirtualHost]] = {}
     for part in parts:
@@ -57,15 +60,17 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Out
     named = _settle_names(
         (*strangers.named_chains_of(directory, notes), *(one for part in parts for one in part.named))
     )
+    subnets = _settle_subnets(one for part in parts for one in part.subnets)
     made = Outbound(clusters=[cluster for part in parts for cluster in part.clusters])
     told_apart = {port: tuple(_with_own_domains(hosts, directory)) for port, hosts in shared.items()}
-    for port in sorted(shared.keys() | claims.keys() | named.keys()):
+    for port in sorted(shared.keys() | claims.keys() | named.keys() | subnets.keys()):
         otherwise, by_name = claims.get(port, unknown.connections), named.get(port, ())
+        by_subnet = subnets.get(port, ())
         if port in shared:
             hosts = (*told_apart[port], unknown.requests)
-            _add_shared_port(made, port, hosts, otherwise, by_name, directory)
+            _add_shared_port(made, port, hosts, otherwise, by_name, by_subnet, directory)
         else:
-            listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name)
+            listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name, subnets=by_subnet)
             made.listeners.append(directory.cache.intern(listener))
     made.tables += (table for part in parts for table in part.tables)
     made.listeners += _without_conflicts((part for part in parts if part.listeners), notes)
@@ -73,6 +78,8 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes) -> Out
         made.listeners.append(one.listener)
         made.tables += (one.table,) if one.table is not None else ()
     _open_http_proxy(made, told_apart, unknown, directory)
+    if asked is not None:
+        made.clusters = list(_clusters_led_to(made, directory))
     return made
 
 
@@ -88,18 +95,25 @@ def _open_http_proxy(
     made.tables.append(opened.table)
 
 
+def _clusters_led_to(made: Outbound, directory: Directory) -> Iterator[Cluster]:
+    """Yield the clusters of the services that tables and listeners lead to, whether or not their routes are in them."""
+    for service in focus.services_led_to(focus.led_to(made.tables, made.listeners), directory):
+        yield from clusters.of_service(service, directory, captures=True)
+
+
 def _add_shared_port(
     made: Outbound,
     port: int,
     hosts: tuple[VirtualHost, ...],
     otherwise: TcpChain,
     named: tuple[NamedChain, ...],
+    subnets: tuple[SubnetChain, ...],
     directory: Directory,
 ) -> None:
     """Add the listener for all addresses of a port, and the route table of the HTTP services that share it."""
     name = names.http_route_table(port)
     made.tables.append(directory.cache.recall("table", hosts, (name,), lambda: RouteTable(name, hosts)))
-    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise, named)
+    listener = OutboundListener(ANY_ADDRESS, port, HttpChain(name), otherwise, named, subnets=subnets)
     made.listeners.append(directory.cache.intern(listener))
 
 
@@ -113,6 +127,19 @@ def _settle_names(found: Iterable[tuple[int, NamedChain]]) -> dict[int, tuple[Na
         taken.update((port, name) for name in fresh)
         if fresh:
             kept = chain if fresh == chain.server_names else replace(chain, server_names=fresh)
+            settled.setdefault(port, []).append(kept)
+    return {port: tuple(chains) for port, chains in settled.items()}
+
+
+def _settle_subnets(found: Iterable[tuple[int, SubnetChain]]) -> dict[int, tuple[SubnetChain, ...]]:
+    """Give each subnet of a port to one chain, the first."""
+    taken: set[tuple[int, str]] = set()
+    settled: dict[int, list[SubnetChain]] = {}
+    for port, chain in found:
+        fresh = tuple(subnet for subnet in chain.subnets if (port, subnet) not in taken)
+        taken.update((port, subnet) for subnet in fresh)
+        if fresh:
+            kept = chain if fresh == chain.subnets else replace(chain, subnets=fresh)
             settled.setdefault(port, []).append(kept)
     return {port: tuple(chains) for port, chains in settled.items()}
 

@@ -1,6 +1,7 @@
 """Who has which server name on a port. A name is the most specific that fits: itself, else the longest wildcard."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lateen.model import visibility
 from lateen.plan.diagnostics import Doubt, Notes
@@ -53,5 +54,5 @@ def split(named: NamedChain) -> tuple[NamedChain, ...]:
     if EVERY_NAME not in named.server_names:
         return (named,)
     rest = tuple(name for name in named.server_names if name != EVERY_NAME)
-    everything = NamedChain((), named.chain, named.tls, named.origin)
-    return (NamedChain(rest, named.chain, named.tls, named.origin), everything) if rest else (everything,)
+    everything = replace(named, server_names=())
+    return (replace(named, server_names=rest), everything) if rest else (everything,)

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from lateen.api.networking.gateway import Gateway, Server, ServerProtocol, ServerTls, ServerTlsMode
+from lateen.api.mesh.mesh_config import ProxyDefaults
+from lateen.api.networking.gateway import (
+    HTTP3_ANNOTATION,
+    Gateway,
+    Server,
+    ServerProtocol,
+    ServerTls,
+    ServerTlsMode,
+    wants_http3,
+)
 from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.model import visibility
-from lateen.plan.diagnostics import Doubt, Notes
+from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory, hosts_of
 from lateen.plan.matches import Vantage, gateway_name
 from lateen.plan.types import Origin
@@ -48,6 +57,11 @@ class OpenServer:
         return self.server.port.number
 
     @property
+    def place(self) -> tuple[int, str]:
+        """What it shares with other servers: a port, or a socket of its own."""
+        return self.bound_port, self.server.socket
+
+    @property
     def kind(self) -> Kind:
         """How the connections to it are told apart."""
         if self.server.port.protocol in _TLS:
@@ -69,6 +83,10 @@ class OpenServer:
         """Tell whether TLS ends here, rather than at whoever is behind."""
         return self.tls.mode not in _PASSED_ON
 
+    def speaks_http3(self, proxy: ProxyDefaults) -> bool:
+        """Tell whether its requests may come over QUIC too."""
+        return wants_http3(self.gateway) and self.server.can_speak_http3 and not proxy.tells_gateways_of_clients
+
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that are served, without the namespaces that may claim them."""
@@ -81,12 +99,30 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
     """Yield the servers that can be opened, the oldest Gateway's first."""
     bound = dict(directory.view.gateway_ports)
     for gateway in directory.view.gateways:
+        _note_http3(gateway, directory.proxy, notes)
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
-            if server.bind.startswith("unix://"):
-                notes.add(origin, "is not open: gateways listen on addresses only", Doubt.NOT_OPEN)
-            else:
-                yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
+            if server.default_endpoint:
+                said = "has no effect, as in Istio: say in a VirtualService where requests go"
+                notes.add(below(origin, "defaultEndpoint"), said, Doubt.NO_EFFECT_YET)
+            yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
+
+
+def _note_http3(gateway: ConfigObject[Gateway], proxy: ProxyDefaults, notes: Notes) -> None:
+    """Note where HTTP/3 is asked for and cannot be spoken."""
+    if not wants_http3(gateway):
+        return
+    asked = Origin(gateway.key, f"metadata.annotations.{HTTP3_ANNOTATION}")
+    if proxy.tells_gateways_of_clients:
+        said = "has no effect beside gatewayTopology.proxyProtocol: over QUIC nobody tells who the client is"
+        notes.add(asked, said)
+    servers = gateway.spec.servers
+    for position, server in enumerate(servers):
+        if server.port.protocol is ServerProtocol.HTTPS and server.tls is not None and server.tls.ends_below_tls13:
+            at = Origin(gateway.key, f"spec.servers[{position}].tls.maxProtocolVersion")
+            notes.add(at, "leaves the server without HTTP/3, which has TLS 1.3")
+    if not any(server.can_speak_http3 for server in servers):
+        notes.add(asked, "has no effect: no server is of protocol HTTPS with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL")
 
 
 def rules_of(server: OpenServer, directory: Directory) -> list[ConfigObject[VirtualService]]:

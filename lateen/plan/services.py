@@ -20,6 +20,7 @@ from lateen.plan.types import (
     Route,
     RouteTable,
     SniffedChain,
+    SubnetChain,
     Target,
     TcpChain,
     VirtualHost,
@@ -39,7 +40,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServicePart:
-    """What one service adds to a sidecar's plan. `named` is about connections to any address of a port."""
+    """What one service adds to a sidecar's plan. `named` and `subnets` are for any address of a port."""
 
     clusters: tuple[Cluster, ...] = ()
     shared: tuple[tuple[int, VirtualHost], ...] = ()
@@ -47,6 +48,7 @@ class ServicePart:
     tables: tuple[RouteTable, ...] = ()
     claims: tuple[Claim, ...] = ()
     named: tuple[tuple[int, NamedChain], ...] = ()
+    subnets: tuple[tuple[int, SubnetChain], ...] = ()
 
 
 def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
@@ -56,7 +58,7 @@ def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
     if policy.diagnostics:
         notes.extend(policy.diagnostics)
     rules = directory.virtual_services.find(service.host) or directory.virtual_services.find(target.host)
-    by_port = _Rules({}, {}, {})
+    by_port = _Rules({}, {}, {}, {})
     if rules:
         by_port = _rules_by_port(tuple(rules), target, directory, notes)
     view = directory.view
@@ -64,7 +66,7 @@ def part(service: Service, directory: Directory, notes: Notes) -> ServicePart:
     return directory.cache.recall(
         "service",
         (service, target, policy, directory.defaults, *own, *by_port.ingredients),
-        (service.namespace == view.namespace, *by_port.chains, *by_port.named),
+        (service.namespace == view.namespace, directory.client(policy), *by_port.ports),
         lambda: _make_part(service, target, policy, by_port, directory),
     )
 
@@ -76,6 +78,13 @@ class _Rules:
     routes: dict[int, tuple[routes.Routes, ...]]
     chains: dict[int, TcpChain]
     named: dict[int, tuple[NamedChain, ...]]
+    subnets: dict[int, tuple[SubnetChain, ...]]
+
+    @property
+    def ports(self) -> Iterator[int]:
+        """The ports that chains are for, in the order of those."""
+        for found in (self.chains, self.named, self.subnets):
+            yield from found
 
     @property
     def ingredients(self) -> Iterator[object]:
@@ -84,10 +93,12 @@ class _Rules:
         yield from self.chains.values()
         for chains in self.named.values():
             yield from chains
+        for subnets in self.subnets.values():
+            yield from subnets
 
 
 def _rules_by_port(rules: VirtualServices, target: Service, directory: Directory, notes: Notes) -> _Rules:
-    found = _Rules({}, {}, {})
+    found = _Rules({}, {}, {}, {})
     for port in tcp_ports(target.ports):
         vantage = routes.mesh_vantage(directory, port.number)
         if port.protocol.is_http or port.protocol is Protocol.AUTO:
@@ -97,6 +108,8 @@ def _rules_by_port(rules: VirtualServices, target: Service, directory: Directory
             chain = connections.chain(rules, vantage, directory, notes)
             if chain is not None:
                 found.chains[port.number] = chain
+            if not vantage.addresses:
+                found.subnets[port.number] = connections.by_subnet(rules, vantage, directory, notes)
         if port.protocol.is_tls:
             found.named[port.number] = connections.named_chains(rules, vantage, directory, notes)
     return found
@@ -112,6 +125,7 @@ def _make_part(
     listeners: list[OutboundListener] = []
     claims: list[Claim] = []
     named: list[tuple[int, NamedChain]] = []
+    subnets: list[tuple[int, SubnetChain]] = []
     for port in tcp_ports(target.ports):
         parts = rules.routes.get(port.number, ())
         if port.protocol.is_http or (port.protocol is Protocol.AUTO and not addresses):
@@ -130,6 +144,7 @@ def _make_part(
                 named += ((port.number, one) for one in (*by_name, _for_own_names(service, chain, directory)))
             if not (port.protocol.is_tls and service.external):
                 claims.append(_claim(service, port, chain))
+            subnets += ((port.number, one) for one in rules.subnets.get(port.number, ()))
     return ServicePart(
         () if is_alias else clusters.of_service(service, directory, captures=True),
         tuple(shared),
@@ -137,6 +152,7 @@ def _make_part(
         tuple(tables),
         tuple(claims),
         tuple(named),
+        tuple(subnets),
     )
 
 
@@ -194,6 +210,7 @@ def _chain(service: Service, port: ServicePort, policy: HostPolicy, defaults: De
     return TcpChain(
         (Target(names.outbound_cluster(service.host, port.number)),),
         says_tcp=tls.is_told_apart_by_proxy(port, settings),
+        keeps_clients=traffic.keeps_clients(traffic.hash_keys(settings.load_balancer)),
         tunnel=traffic.tunnel(settings.tunnel),
         resolves_name=port.number if service.resolution is Resolution.DYNAMIC_DNS else None,
         origin=Origin(service.origin, f"spec.ports[{position}]"),

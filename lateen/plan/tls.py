@@ -69,6 +69,9 @@ def ways_in(chain: Chain, mode: PeerMode, cluster: str) -> tuple[Way, ...]:
 
 def ways_into(port: InboundPort) -> tuple[Way, ...]:
     """List the ways into a port of the workload that is known."""
+    if port.tls is not None:
+        carried = port.chain.http if isinstance(port.chain, SniffedChain) else port.chain
+        return (Way(Arrival.OWN_TLS, carried, tls=port.tls),)
     return ways_in(port.chain, port.mode, names.inbound_cluster(port.port))
 
 

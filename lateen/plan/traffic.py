@@ -16,6 +16,7 @@ from lateen.plan.destination_types import Ping, RetryBudget, Tunnel
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.types import Balancing, Diagnostic, HashKey, Limits, Origin, OutlierDetection
 
+_BY_CLIENT: Final = LoadBalancer(consistent_hash=api.ConsistentHash(use_source_ip=True))
 Rules = tuple[ConfigObject[DestinationRule], ...]
 
 _BALANCING: Final = {
@@ -89,6 +90,14 @@ def _add_subsets(subsets: dict[str, SubsetPolicy], rule: ConfigObject[Destinatio
             _note_without_effect(notes, below(place, "trafficPolicy"), subset.traffic_policy)
 
 
+def keeping_clients(host: HostPolicy) -> HostPolicy:
+    """Pick endpoints by the client's address where no rule says how they are picked."""
+    policy = host.policy or TrafficPolicy()
+    if policy.load_balancer is not None:
+        return host
+    return replace(host, policy=policy.model_copy(update={"load_balancer": _BY_CLIENT}))
+
+
 def settle(host: HostPolicy, port: int, subset: str, defaults: Defaults) -> Settings:
     """Settle the levels of a policy for one port: the mesh's default, the host's, its port's, the subset's, its port's.
 
@@ -130,7 +139,11 @@ def _of_level(policy: TrafficPolicy | None, port: int, inherited: Settings) -> S
 
 def preferred_labels(host: HostPolicy, defaults: Defaults) -> frozenset[str]:
     """List the labels of clients that some preference for localities looks at."""
-    found = defaults.localities.client_labels if defaults.localities else frozenset()
+    found: frozenset[str] = frozenset()
+    if defaults.localities is not None:
+        found |= defaults.localities.client_labels
+    if defaults.zones is not None:
+        found |= defaults.zones.client_labels
     policies = (host.policy, *(defined.subset.traffic_policy for defined in host.subsets.values()))
     return found.union(*map(api.preferred_labels, policies))
 
@@ -176,6 +189,11 @@ def hash_keys(setting: LoadBalancer | None) -> tuple[HashKey, ...]:
     if hashing.http_query_parameter_name is not None:
         return (HashKey(query=hashing.http_query_parameter_name),)
     return (HashKey(source_ip=True),) if hashing.use_source_ip else ()
+
+
+def keeps_clients(keys: tuple[HashKey, ...]) -> bool:
+    """Tell whether hashing looks at the client's address, all that is known of a connection."""
+    return any(key.source_ip for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +304,8 @@ def _note_localities(
     balancer = level.load_balancer
     if balancer is None:
         return
-    if balancer.zone_aware_lb_setting is not None:
-        notes.add(below(at, alias("zone_aware_lb_setting")), "has no effect yet", Doubt.NO_EFFECT_YET)
+    if balancer.zone_aware_lb_setting is not None and balancer.consistent_hash is not None:
+        notes.add(below(at, alias("zone_aware_lb_setting")), "has no effect beside consistentHash, which picks alone")
     setting = balancer.locality_lb_setting
     if setting is None or setting.enabled is False or level.outlier_detection or policy.outlier_detection:
         return

@@ -479,7 +479,8 @@ class Cluster:
     `host`, `port` and `subset` say what it stands for (empty for special clusters); `labels` select the subset's
     endpoints. `endpoints` are only for the kinds of discovery that need them in the cluster itself.
     `follows_client_protocol` keeps HTTP/1.1 or HTTP/2 as the client speaks it. `bind_address` is the source address.
-    `name_refresh` is how soon a name is asked for again that could not be resolved.
+    With `target_port`, connections go to that port of their original destination. `name_refresh` is how soon a name is
+    asked for again that could not be resolved.
     `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
     `service` is what telemetry calls the service. `keeps_case` sends the names of headers as they came.
     """
@@ -503,6 +504,7 @@ class Cluster:
     includes_unready: bool = False
     follows_client_protocol: bool = False
     bind_address: str = ""
+    target_port: int | None = None
     tls: MeshTls | OriginatedTls | None = None
     tells_client: ProxyProtocolVersion | None = None
     name_refresh: timedelta = timedelta(seconds=60)
@@ -528,11 +530,13 @@ class TcpChain:
 
     With `says_tcp` the server's proxy, which has to know what is inside the mesh's TLS, is told that it is not HTTP.
     With a `tunnel` the targets are HTTP proxies, which are asked to connect to its host. With `resolves_name`, a port,
-    connections go to that port of the server name that they ask for.
+    connections go to that port of the server name that they ask for. With `keeps_clients`, where hashing picks the
+    endpoint, it looks at the client's address.
     """
 
     targets: tuple[Target, ...]
     idle_timeout: timedelta | None = None
+    keeps_clients: bool = False
     says_tcp: bool = False
     tunnel: Tunnel | None = None
     resolves_name: int | None = None
@@ -554,22 +558,32 @@ Chain = HttpChain | TcpChain | SniffedChain
 class NamedChain:
     """TLS connections for any of these server names (`*.suffix` too); without names for all that no other one is for.
 
-    `tls` is ended here: with certificates of its own, or as the mesh's. None leaves it to whoever is behind.
+    `tls` is ended here: with certificates of its own, or as the mesh's. None leaves it to whoever is behind. With
+    `http3`, requests may also come over QUIC to the same port, and answers say so.
     """
 
     server_names: tuple[str, ...]
     chain: HttpChain | TcpChain
     tls: EndedTls | MeshTrust | None = None
     origin: Origin | None = None
+    http3: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetChain:
+    """Connections to addresses in any of these subnets; of several that fit an address, the narrowest counts."""
+
+    subnets: tuple[str, ...]
+    chain: TcpChain
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundListener:
     """What happens to captured connections to `address:port` (`0.0.0.0` for every address of the port).
 
-    TLS connections for a known server name take `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the
-    mesh's policy for unknown destinations). One that `opens` is a port of its own, or the socket of `unix://path`,
-    which the workload calls as such.
+    What goes to one of `subnets` takes that way before all others. TLS connections for a known server name take
+    `named`. On `0.0.0.0`, others that are not HTTP take `fallback` (the mesh's policy for unknown destinations). One
+    that `opens` is a port of its own, or the socket of `unix://path`, which the workload calls as such.
     """
 
     address: str
@@ -578,19 +592,23 @@ class OutboundListener:
     fallback: TcpChain | None = None
     named: tuple[NamedChain, ...] = ()
     opens: bool = False
+    subnets: tuple[SubnetChain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InboundPort:
     """A port of the workload: connections to it become requests of `host`, or stay connections.
 
-    `mode` is which connections it takes: with the mesh's TLS, without, or both.
+    `mode` is which connections it takes: with the mesh's TLS, without, or both. A port with `tls` takes only that, and
+    ends it. One that `opens` is at that address also where connections are not captured.
     """
 
     port: int
     chain: Chain
     host: str = ""
     mode: PeerMode = PeerMode.PERMISSIVE
+    tls: EndedTls | None = None
+    opens: str = ""
 
 
 class Arrival(StrEnum):
@@ -605,11 +623,12 @@ class Arrival(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way into a port. `is_http` tells for which detected protocol it is; None is for all."""
+    """A way into a port. `is_http` tells for which detected protocol it is; None is for all. `tls` is ended there."""
 
     arrival: Arrival
     carries: HttpChain | TcpChain
     is_http: bool | None = None
+    tls: EndedTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,6 +659,11 @@ class GatewayListener:
     origin: Origin | None = None
     named: tuple[NamedChain, ...] = ()
     front: GatewayFront = NO_FRONT
+
+    @property
+    def speaks_http3(self) -> bool:
+        """Tell whether requests may come over QUIC too."""
+        return any(one.http3 for one in self.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -902,13 +926,15 @@ class ProxyPlan:
     """All that one class of proxies does. Order of the tuples is meaningful and stable.
 
     `outbound_fallback` is where captured connections go that no listener knows: PassthroughCluster or BlackHoleCluster.
-    `inbound_mode` is what is taken on ports that are not in `inbound`.
+    `inbound_mode` is what is taken on ports that are not in `inbound`. `replicas` are the endpoints of the workload's
+    own service, for a proxy that compares them with others; the cluster that they are for is in its bootstrap.
     `diagnostics` tell what was doubtful in the objects that the plan was made from.
     """
 
     role: Role
     clusters: tuple[Cluster, ...]
     route_tables: tuple[RouteTable, ...]
+    replicas: Cluster | None = None
     outbound: tuple[OutboundListener, ...] = ()
     outbound_fallback: TcpChain | None = None
     inbound: tuple[InboundPort, ...] = ()
@@ -923,3 +949,8 @@ class ProxyPlan:
     telemetry: Telemetry = SILENCE
     patches: tuple[PatchSet, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def assigned(self) -> tuple[Cluster, ...]:
+        """The clusters whose endpoints the proxy may ask for."""
+        return self.clusters if self.replicas is None else (*self.clusters, self.replicas)

@@ -23,7 +23,8 @@ class Call:
 
     `principal` is the SPIFFE id that the client's certificate proves, empty without one. `path` is as it stands after
     normalization. Header names are lower case; of one that comes several times each value is compared, so that none can
-    hide behind another. `claims` are those of a token that was verified, None without one.
+    hide behind another. `claims` are those of a token that was verified, None without one. `peer` is what the client's
+    certificate attests beside its identity, None where nobody knows it.
     """
 
     principal: str = ""
@@ -40,6 +41,7 @@ class Call:
     claims: Claims | None = None
     space_delimited_claims: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    peer: names.PeerName | None = None
 
 
 class Reason(StrEnum):

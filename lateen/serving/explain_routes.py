@@ -85,10 +85,11 @@ class ExplainRoutes:
         )
 
     def _current(self) -> "Plans":
+        from lateen.manager.beyond import BeyondPlans
         from lateen.plan.explain.plans import Plans
 
         if self._plans is None or self._plans.snapshot is not self._mesh.snapshot:
-            self._plans = Plans(self._mesh.snapshot, self._mesh.known_plan, self._cache)
+            self._plans = Plans(self._mesh.snapshot, self._mesh.known_plan, self._cache, BeyondPlans())
         return self._plans
 
 

@@ -9,6 +9,11 @@ def read(text: str) -> list[object]:
     return [part.content if isinstance(part, Document) else str(part) for part in read_documents(text, "x.yaml")]
 
 
+def deep(line_break: str, levels: int = 3000) -> str:
+    """Mappings in mappings by indentation."""
+    return line_break.join(f"{' ' * level}a:" for level in range(levels))
+
+
 ALIASES = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12))
 MERGES = "".join(f"x{i}: &x{i} {{<<: [{', '.join([f'*x{i - 1}'] * 9)}]}}\n" for i in range(1, 12))
 TOO_MANY = "must have at most 200000 fields, with aliases and merges written out"
@@ -35,6 +40,13 @@ TEXTS = [
     ("a: \0", ["x.yaml:1: not valid YAML: unacceptable character #x0000: control characters are not allowed"]),
     ("a: \ud800", ["x.yaml:1: must be Unicode text"]),
     ("[" * 100_000, ["x.yaml:1: must be nested at most 100 deep"]),
+    (deep("\n"), ["x.yaml:101: must be nested at most 100 deep"]),
+    (deep("\n", levels=110), ["x.yaml:101: must be nested at most 100 deep"]),
+    (deep("\r"), ["x.yaml:101: must be nested at most 100 deep"]),
+    (deep("\u2028"), ["x.yaml:101: must be nested at most 100 deep"]),
+    ("- " * 50_000, ["x.yaml:1: must be nested at most 100 deep"]),
+    ("? " * 50_000, ["x.yaml:1: must be nested at most 100 deep"]),
+    ("a: &b 1\nc: &b 2\nd: *b\n", [{"a": 1, "c": 2, "d": 2}]),
     ("&a [*a]", ["x.yaml:1: must be nested at most 100 deep"]),
     ("&a\nb: 1\n<<: *a", ["x.yaml:1: must be nested at most 100 deep"]),
     ("x0: &x0 [1]\n" + ALIASES, [f"x.yaml:2: {TOO_MANY}"]),

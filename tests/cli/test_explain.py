@@ -63,6 +63,44 @@ def test_files_say_what_becomes_of_a_request(machine: Machine) -> None:
     assert (result.exit_code, result.stdout) == (0, EXPLAINED)
 
 
+PATCHED = """
+apiVersion: lateen.dev/v1
+kind: RateLimit
+metadata: {name: stock}
+spec: {selector: {matchLabels: {app: stock}}, limits: [{rate: 10/minute, by: [request.method]}]}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: slow}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {context: SIDECAR_OUTBOUND, cluster: {service: stock.default.svc.cluster.local}}
+    patch: {operation: MERGE, value: {connect_timeout: 3s}}
+"""
+
+
+def test_filters_and_patches_are_told_where_they_stand(machine: Machine) -> None:
+    Path("more.yaml").write_text(PATCHED)
+    told = machine.run("explain", *ON_FILES, "-f", "more.yaml", "--from", "web", "--to", "http://stock/x").stdout
+    assert (
+        """\
+                PATCHED       CLUSTER of EnvoyFilter default/slow MERGE changes cluster \
+outbound|80||stock.default.svc.cluster.local: what follows may differ
+                              EnvoyFilter default/slow spec.configPatches[0] at more.yaml:12
+"""
+        in told
+    )
+    assert (
+        """\
+                rate limit    default/stock[0] by request.method=GET, counted by each proxy for itself: 10/minute, \
+beyond it 429
+                              RateLimit default/stock spec.limits[0] at more.yaml:5
+"""
+        in told
+    )
+
+
 def test_json_has_every_step(machine: Machine) -> None:
     ask = ("--from", "web", "--to", "http://stock/x", "-H", "End-User: jason", "--method", "POST")
     told = machine.run_json("explain", *ON_FILES, *ask, "-o", "json")

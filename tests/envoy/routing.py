@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
+
+from .mixer_chance import Chance as MixerChance
 
 NETWORKING = "networking.istio.io/v1"
+OWN = "lateen.dev/v1"
 SERVICES = ("a", "b", "c")
 VERSIONS = ("v1", "v2")
 PATHS = ("/", "/a", "/a/", "/a/b", "/A", "/item/12", "/item/x")
@@ -14,6 +17,7 @@ QUERIES = ("", "?q=1", "?q=12&r=", "?r=x&q=1&q=2")
 METHODS = ("GET", "POST", "PUT", "DELETE")
 STRANGERS = ("shop.example", "www.shop.example", "other.example")
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Chance:
         return [*rules, *self._destination_rules()]
 
     def gateway_rules(self) -> list[Document]:
-        """A Gateway on port 80, VirtualServices behind it, and policies in front of it."""
+        """A Gateway on port 80, VirtualServices behind it, and in front of it policies, keys, limits and Mixer's rules."""
         own = self.namespace
         hosts = self._some(("*", "shop.example", "*.shop.example", "a"), 1, 3)
         server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts}
@@ -57,7 +61,8 @@ class Chance:
             )
             for number in range(self._count(1, 3))
         ]
-        return [gateway, *rules, *self._destination_rules(), *self._policies()]
+        care = (*self._policies(), *self._keys(), *self._limits(), *self._mixer_rules())
+        return [gateway, *rules, *self._destination_rules(), *care]
 
     def request(self) -> Sent:
         """A request."""
@@ -68,6 +73,8 @@ class Chance:
             headers.append(("x-user", self._random.choice(USERS)))
         if self._is(0.3):
             headers.append(("x-debug", "1"))
+        if self._is(0.8):
+            headers.append(("x-key", self._random.choice(("good", "good", "good", "bad"))))
         return Sent(
             self._random.choice(METHODS),
             self._random.choice(PATHS) + self._random.choice(QUERIES),
@@ -118,6 +125,39 @@ class Chance:
                 )
             )
         return found
+
+    def _keys(self) -> list[Document]:
+        if self._is(0.6):
+            return []
+        own = self.namespace
+        metadata = {"name": "keys", "namespace": own}
+        content = {"ann": "good", "bob": "other"} if self._is(0.8) else {"bob": "other"}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+        sources = self._some(({"header": "x-key"}, {"header": "x-user"}, {"cookie": "key"}), 1, 2)
+        asked = _document(
+            OWN, "ApiKeyAuthentication", own, "keys", **self._selected(), secret={"name": "keys"}, **{"from": sources}
+        )
+        return [asked, secret] if self._is(0.8) else [asked]
+
+    def _limits(self) -> list[Document]:
+        if self._is(0.5):
+            return []
+        limit: Document = {"rate": f"{self._random.choice((1, 2, 1000))}/hour"}
+        if self._is(0.7):
+            limit["match"] = self._random.choice(
+                ({"paths": ["/a*"]}, {"methods": ["GET"]}, {"headers": {"x-user": {"exact": "ann"}}}, {"hosts": ["a"]})
+            )
+        if self._is(0.5):
+            limit["by"] = self._some(("request.headers[x-user]", "request.method", "request.path"), 1, 2)
+        return [_document(OWN, "RateLimit", self.namespace, "limits", **self._selected(), limits=[limit])]
+
+    def _mixer_rules(self) -> list[Document]:
+        words = MixerChance(self._random.randrange(10**9))
+        found = words.documents() if self._is(0.4) else []
+        return [{**one, "metadata": {**one["metadata"], "namespace": self.namespace}} for one in found]
+
+    def _selected(self) -> Document:
+        return {"selector": {"matchLabels": {"gate": self.namespace}}}
 
     def _rule(self) -> Document:
         rule: Document = {"match": [self._match() for _ in range(self._count(0, 3))]}
@@ -196,7 +236,7 @@ class Chance:
         )
         return self._random.choice(choices)
 
-    def _some(self, words: tuple[str, ...], least: int, most: int) -> list[str]:
+    def _some(self, words: tuple[T, ...], least: int, most: int) -> list[T]:
         return self._random.sample(words, self._count(least, most))
 
     def _count(self, least: int, most: int) -> int:

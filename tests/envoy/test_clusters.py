@@ -37,7 +37,7 @@ def test_a_cluster_without_settings_has_the_defaults_of_the_mesh() -> None:
                 }
             ]
         },
-        "common_lb_config": {"healthy_panic_threshold": {}},
+        "common_lb_config": {"healthy_panic_threshold": {}, "zone_aware_lb_config": {"routing_enabled": {}}},
     }
 
 

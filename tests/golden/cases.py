@@ -31,7 +31,7 @@ from lateen.model.registry import PortKey
 from lateen.model.service import Resolution, Service
 from lateen.model.snapshot import Inputs, Snapshot, first_snapshot
 from lateen.model.views import Views
-from lateen.model.workload import Membership, Workload, WorkloadKey
+from lateen.model.workload import Locality, Membership, Workload, WorkloadKey
 from lateen.model.workloads import Workloads
 from lateen.plan import describe
 from lateen.plan.planner import build_plan
@@ -88,14 +88,15 @@ class Case:
     @property
     def _proxy(self) -> Proxy:
         given = self._given["proxy"]
+        labels = given.get("labels", {})
         own = proxy_settings.live_parts({proxy_settings.ANNOTATION: given.get("config", "")})
-        role = Role(given.get("role", "sidecar"))
-        return Proxy(WorkloadKey("default", "proxy"), role, given.get("labels", {}), settings=own)
+        key, role = WorkloadKey("default", "proxy"), Role(given.get("role", "sidecar"))
+        return Proxy(key, role, labels, locality=_locality(labels), settings=own)
 
     def _workloads(self) -> Iterator[Workload]:
         others = self._given.get("workloads", {})
         for number, (name, labels) in enumerate(others.items(), start=10):
-            yield Workload(WorkloadKey("default", name), f"10.244.0.{number}", labels)
+            yield Workload(WorkloadKey("default", name), f"10.244.0.{number}", labels, locality=_locality(labels))
 
     def _members(self, config: ConfigSet) -> Iterator[Workload]:
         """The workloads that are registered in groups."""
@@ -128,6 +129,10 @@ def orphans() -> list[Path]:
     """Files and folders that belong to no case."""
     known = {HERE / case.folder.name / name for case in cases() for name in (*INPUTS, *OUTPUTS)}
     return [path for path in sorted(HERE.glob("*/*")) if path not in known and path.parent.name != "__pycache__"]
+
+
+def _locality(labels: Mapping[str, str]) -> Locality:
+    return Locality.parse(labels.get("istio-locality", "").replace(".", "/"))
 
 
 def _wanting(service: Service) -> str:

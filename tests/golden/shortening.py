@@ -235,6 +235,7 @@ def _with_sockets(said: Any) -> Any:
     rest = {name: _with_sockets(value) for name, value in said.items()}
     if "transport_socket" in rest:
         socket = rest.pop("transport_socket")["typed_config"]
+        socket = socket.get("downstream_tls_context", socket)
         rest["tls"] = _secured(socket) if "common_tls_context" in socket else {}
         rest.pop("transport_socket_connect_timeout", None)
     if "transport_socket_matches" in rest:

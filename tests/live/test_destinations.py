@@ -109,3 +109,28 @@ def test_a_subset_has_its_own_policy(httpbin: Mesh, sleep: Caller) -> None:
         narrow = {each.status for each in sleep.requests(url, 8, at_once=8, headers={"to": "v2"})}
         wide = {each.status for each in sleep.requests(url, 8, at_once=8)}
     assert (narrow, wide) == ({200, 503}, {200})
+
+
+SUBNETS = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ranges}
+spec: {hosts: [ranges.example], resolution: NONE, ports: [{number: 9042, name: tcp, protocol: TCP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ranges}
+spec:
+  hosts: [ranges.example]
+  tcp:
+  - match: [{destinationSubnets: [198.51.100.0/24]}]
+    route: [{destination: {host: httpbin, subset: v1, port: {number: 8000}}}]
+  - match: [{destinationSubnets: [198.51.100.128/25]}]
+    route: [{destination: {host: httpbin, subset: v2, port: {number: 8000}}}]
+"""
+
+
+def test_connections_go_where_the_rule_for_their_subnet_says(httpbin: Mesh, sleep: Caller) -> None:
+    with httpbin.having(together(VERSIONS, SUBNETS)):
+        for address, version in (("198.51.100.9", "v1"), ("198.51.100.200", "v2")):
+            assert sleep.get(f"http://{address}:9042/get").version == version

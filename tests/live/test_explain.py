@@ -67,3 +67,54 @@ def test_deleting_what_others_name_is_told_and_answered_as_documented(httpbin: M
     assert "no destination of the route exists" in answer.body
     found = {(one["code"], one["resource"]["name"]) for one in json.loads(analyzed.out)}
     assert (analyzed.code, ("IST0101", "httpbin") in found) == (1, True)
+
+
+CARE = """
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: {name: refuse}
+spec: {compiledAdapter: denier, params: {status: {code: 7, message: not you}}}
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: {name: nothing}
+spec: {compiledTemplate: checknothing}
+---
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: no-sleep}
+spec:
+  match: source.labels["app"] == "sleep" && request.headers["x-refuse"] == "yes"
+  actions: [{handler: refuse, instances: [nothing]}]
+---
+apiVersion: lateen.dev/v1
+kind: RateLimit
+metadata: {name: once}
+spec:
+  selector: {matchLabels: {app: httpbin}}
+  limits: [{rate: 1/hour, match: {headers: {x-once: {exact: "yes"}}}}]
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: teapot}
+spec:
+  configPatches:
+  - applyTo: HTTP_ROUTE
+    match: {context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: "httpbin.default.svc.cluster.local:8000"}}}
+    patch:
+      operation: INSERT_FIRST
+      value: {match: {prefix: /, headers: [{name: x-tea, present_match: true}]}, direct_response: {status: 418}}
+"""
+
+
+def test_filters_and_patches_are_explained_as_they_act(httpbin: Mesh, sleep: Caller) -> None:
+    asked = ({"x-refuse": "yes"}, {"x-once": "yes"}, {"x-tea": "1"}, {})
+    with httpbin.having(together(VERSIONS, rule(TO_V1), CARE)):
+        told = [explained(httpbin, *(f"-H{name}:{value}" for name, value in one.items())) for one in asked]
+        answers = [sleep.get(URL, headers=one).status for one in (*asked, {"x-once": "yes"})]
+    assert [one["status"] for one in told] == [403, 0, 418, 0]
+    assert answers == [403, 200, 418, 200, 429]
+    passed = {step["filter"]: step for step in told[1]["split"][0]["servers"][0]["passed"]}
+    assert (passed["rate limit"]["result"], passed["rate limit"]["status"]) == ("limits", 429)
+    assert told[2]["route"]["place"]["object"] == "EnvoyFilter default/teapot"
+    assert told[0]["split"][0]["servers"][0]["rule"]["object"] == "rule default/no-sleep"

@@ -1,6 +1,7 @@
 """What the world gets through an ingress gateway."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -122,3 +123,22 @@ def test_rules_about_addresses_see_the_client_where_it_is_told(httpbin: Mesh, ou
     with httpbin.having(told_apart(proxyProtocol={})):
         until(lambda: status() == 403)
     until(lambda: status() == 200)
+
+
+def test_a_server_may_listen_on_a_socket(httpbin: Mesh) -> None:
+    socket = httpbin.base / "door.sock"
+    server = (
+        f"{{port: {{number: 0, name: local, protocol: HTTP}}, bind: 'unix://{socket}', hosts: [local.example.com]}}"
+    )
+    local = gateway("unused").replace("name: door", "name: local").partition("  servers:")[0] + f"  servers: [{server}]"
+    to = rule("directResponse: {status: 418}", host="local.example.com", name="local", gateways="local")
+
+    def status() -> str:
+        argv = ["curl", "--silent", "--unix-socket", str(socket), "http://local.example.com/"]
+        ended = subprocess.run(
+            [*argv, "--write-out", "%{http_code}"], capture_output=True, text=True, timeout=20, check=False
+        )
+        return ended.stdout
+
+    with httpbin.having(together(local, to)):
+        until(lambda: status() == "418", 15, "an answer on the socket")

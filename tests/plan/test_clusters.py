@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lateen.plan import describe
+from lateen.plan.types import Balancing, Forward, HashKey, TcpChain
 from tests.plan import worlds
 from tests.plan.worlds import SHOP
 
@@ -143,8 +144,43 @@ def test_service_entries_resolve_as_they_say(entry: str, expected: dict[str, Any
     assert found == expected
 
 
-def test_what_has_no_effect_yet_gets_a_diagnostic() -> None:
-    plan = worlds.plan(with_rule("{loadBalancer: {zoneAwareLbSetting: {enabled: true}}}"))
-    assert [str(diagnostic) for diagnostic in plan.diagnostics] == [
-        "DestinationRule depot/stock spec.trafficPolicy.loadBalancer.zoneAwareLbSetting: has no effect yet",
+def test_zones_beside_a_hash_get_a_diagnostic() -> None:
+    policy = "{loadBalancer: {consistentHash: {useSourceIp: true}, zoneAwareLbSetting: {enabled: true}}}"
+    assert [str(diagnostic) for diagnostic in worlds.plan(with_rule(policy)).diagnostics] == [
+        "DestinationRule depot/stock spec.trafficPolicy.loadBalancer.zoneAwareLbSetting: "
+        "has no effect beside consistentHash, which picks alone",
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "balancing"),
+    [
+        pytest.param("{connectionPool: {tcp: {maxConnections: 1}}}", Balancing.RING_HASH, id="by the client's address"),
+        pytest.param("{loadBalancer: {simple: RANDOM}}", Balancing.RANDOM, id="as a rule says"),
+    ],
+)
+def test_a_service_with_affinity_keeps_its_clients(policy: str, balancing: Balancing) -> None:
+    text = f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: own}}
+spec:
+  selector: {{app: own}}
+  sessionAffinity: ClientIP
+  ports: [{{name: http, port: 80}}, {{name: tcp, port: 81}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: own}}
+spec: {{host: own, trafficPolicy: {policy}}}
+"""
+    plan = worlds.plan(text)
+    keeps = balancing is Balancing.RING_HASH
+    found = [one for one in plan.clusters if one.host.startswith("own.")]
+    assert {one.balancing for one in found} == {balancing}
+    (chain,) = [one.chain for one in plan.outbound if one.port == 81 and isinstance(one.chain, TcpChain)]
+    assert chain.keeps_clients is keeps
+    (host,) = [one for table in plan.route_tables for one in table.virtual_hosts if one.name.startswith("own.")]
+    (action,) = [route.action for route in host.routes]
+    assert isinstance(action, Forward)
+    assert action.hash_keys == ((HashKey(source_ip=True),) if keeps else ())

@@ -1,5 +1,7 @@
 """What a gateway opens, and what it leaves closed."""
 
+from typing import Any
+
 import pytest
 
 from lateen.model.proxy import Role
@@ -92,3 +94,47 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
     world = worlds.snapshot(text, mesh)
     made = build_plan(worlds.view(world, "default", Role.GATEWAY, {"istio": "ingressgateway"}))
     assert [listener.front for listener in made.gateway] == [front]
+
+
+HTTP3 = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: site, annotations: {lateen.dev/http3: "true"}}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {TLS}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: site}
+spec: {hosts: ["*"], gateways: [site], http: [{directResponse: {status: 204}}]}
+"""
+FILES = "serverCertificate: /c, privateKey: /k"
+
+
+@pytest.mark.parametrize(
+    ("tls", "mesh", "speaks", "told"),
+    [
+        pytest.param(f"mode: SIMPLE, {FILES}", {}, True, [], id="TLS of its own"),
+        pytest.param(
+            f"mode: SIMPLE, {FILES}, maxProtocolVersion: TLSV1_2",
+            {},
+            False,
+            ["spec.servers[0].tls.maxProtocolVersion", "metadata.annotations.lateen.dev/http3"],
+            id="too old a version",
+        ),
+        pytest.param("mode: ISTIO_MUTUAL", {}, False, ["metadata.annotations.lateen.dev/http3"], id="the mesh's TLS"),
+        pytest.param(
+            f"mode: SIMPLE, {FILES}",
+            {"defaultConfig": {"gatewayTopology": {"proxyProtocol": {}}}},
+            False,
+            ["metadata.annotations.lateen.dev/http3"],
+            id="clients that only the PROXY protocol tells",
+        ),
+    ],
+)
+def test_http3_is_spoken_where_it_can_be(tls: str, mesh: dict[str, Any], speaks: bool, told: list[str]) -> None:
+    world = worlds.snapshot(HTTP3.replace("{TLS}", f"{{{tls}}}"), mesh)
+    plan = build_plan(worlds.view(world, "istio-system", Role.GATEWAY, {"istio": "ingressgateway"}))
+    assert [listener.speaks_http3 for listener in plan.gateway] == [speaks]
+    assert [one.origin.path for one in plan.diagnostics] == told

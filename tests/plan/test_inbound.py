@@ -87,7 +87,7 @@ spec:
     }
 
 
-def test_tls_of_an_ingress_port_is_told_to_have_no_effect() -> None:
+def test_tls_of_an_ingress_port_needs_one_without_the_tls_of_the_mesh() -> None:
     text = """
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -97,7 +97,7 @@ spec:
   egress: [{hosts: ["*/*"]}]
 """
     told = [doubt for doubt in worlds.plan(text).diagnostics if doubt.origin.path == "spec.ingress[0].tls"]
-    assert [doubt.message.split(":")[0] for doubt in told] == ["has no effect"]
+    assert [doubt.message.split(":")[0] for doubt in told] == ["has no effect while the port takes the mesh's TLS"]
 
 
 def test_workloads_may_be_reached_by_localhost() -> None:
@@ -106,3 +106,16 @@ def test_workloads_may_be_reached_by_localhost() -> None:
     assert {port: cluster.endpoints[0].address for port, cluster in inbound.items()} == dict.fromkeys(
         (82, 8080, 9001), "127.0.0.1"
     )
+
+
+def test_a_workload_that_is_reached_by_localhost_keeps_the_port_that_its_sidecar_names() -> None:
+    sidecar = """
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: web}
+spec: {ingress: [{port: {number: 8080, protocol: HTTP, name: web}, defaultEndpoint: "0.0.0.0:9080"}]}
+"""
+    plan = worlds.plan(SERVED + sidecar, app="web", mesh={"inboundTrafficPolicy": {"mode": "LOCALHOST"}})
+    (cluster,) = [one for one in plan.clusters if one.name == "inbound|8080||"]
+    assert (cluster.endpoints[0].port, cluster.target_port) == (9080, None)

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from lateen.api.networking.destination_rule import LocalityLoadBalancing
+from lateen.api.networking.destination_rule import LoadBalancer, LocalityLoadBalancing, ZoneAwareLoadBalancing
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy, Role
 from lateen.model.views import Views
 from lateen.model.workload import Locality, WorkloadKey
 from lateen.plan import localities
-from lateen.plan.destination_types import Distribution, Preference
+from lateen.plan.cache import PlanCache
+from lateen.plan.destination_types import Distribution, Preference, ZoneAwareness
 from lateen.plan.localities import Client
 from lateen.plan.planner import build_plan
 from tests.plan import worlds
@@ -122,6 +123,17 @@ def test_a_proxy_prefers_by_its_own_place_and_labels(locality: str) -> None:
     assert cluster.spread == Preference(Locality.parse(locality), labels=(("version", "v2"),), by_place=False)
 
 
+def test_classes_in_several_places_share_nothing_that_depends_on_the_place() -> None:
+    world, cache = worlds.snapshot(WORLD), PlanCache()
+    views = Views(world)
+    seen = []
+    for place in ("eu/a", "us/c"):
+        proxy = Proxy(WorkloadKey("default", "sleep"), Role.SIDECAR, {}, locality=Locality.parse(place))
+        plan = build_plan(views.view_for(views.class_of(proxy)), cache)
+        seen += [each.spread.client for each in plan.clusters if isinstance(each.spread, Preference)]
+    assert seen == [Locality("eu", "a"), Locality("us", "c")]
+
+
 def test_a_failover_that_nothing_triggers_gets_a_diagnostic() -> None:
     world = WORLD.replace("    outlierDetection: {consecutive5xxErrors: 1}\n", "")
     said = [str(diagnostic) for diagnostic in worlds.plan(world).diagnostics]
@@ -129,3 +141,47 @@ def test_a_failover_that_nothing_triggers_gets_a_diagnostic() -> None:
         "DestinationRule default/web spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: "
         "has no effect without outlierDetection, which finds out what fails"
     ]
+
+
+def zones(**fields: Any) -> ZoneAwareLoadBalancing:
+    return ZoneAwareLoadBalancing.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ranks"),
+    [
+        pytest.param({}, [0, 0, 0, 1, 1], id="the region comes first as a whole"),
+        pytest.param({"failover": [{"from": "eu", "to": "asia"}]}, [0, 0, 0, 2, 1], id="another one takes over"),
+        pytest.param(
+            {"failoverPriority": ["topology.kubernetes.io/zone=c"]}, [0, 0, 0, 1, 2], id="labels order the others only"
+        ),
+    ],
+)
+def test_awareness_of_zones_keeps_a_region_together(fields: dict[str, Any], ranks: list[int]) -> None:
+    spread = localities.spread(zones(**fields), HERE, finds_failures=False)
+    assert isinstance(spread, ZoneAwareness)
+    assert localities.priorities(spread, endpoints(*PLACES)) == ranks
+
+
+def test_a_client_that_is_nowhere_has_no_zone() -> None:
+    assert localities.spread(zones(), Client(), finds_failures=True) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "mesh", "acts"),
+    [
+        pytest.param({"zoneAwareLbSetting": {"minClusterSize": 1}}, None, 1, id="the rule's"),
+        pytest.param({}, {"minClusterSize": 2}, 2, id="the mesh's, where the rule says nothing"),
+        pytest.param(
+            {"zoneAwareLbSetting": {"enabled": False}}, {"minClusterSize": 2}, None, id="not with enabled off"
+        ),
+        pytest.param({"localityLbSetting": {}}, {"minClusterSize": 2}, None, id="nor where the rule has the other"),
+        pytest.param({}, {"enabled": False}, None, id="off in the mesh"),
+    ],
+)
+def test_the_setting_about_zones_is_the_rules_or_the_meshs(
+    own: dict[str, Any], mesh: dict[str, Any] | None, acts: int | None
+) -> None:
+    default = zones(**mesh) if mesh is not None else None
+    setting = localities.setting_of(LoadBalancer.model_validate(own), None, default)
+    assert (setting.min_cluster_size if isinstance(setting, ZoneAwareLoadBalancing) else None) == acts

@@ -174,6 +174,11 @@ class ProxyDefaults(OpenStruct):
     stat_name_length: Annotated[FreeForm, NoEffect("the names of Envoy's statistics have no bound any more")] = None
     zipkin_address: Annotated[FreeForm, NoEffect("write tracing.zipkin.address instead")] = None
 
+    @property
+    def tells_gateways_of_clients(self) -> bool:
+        """True where connections to gateways begin with the client's address, in the form of the PROXY protocol."""
+        return self.gateway_topology is not None and self.gateway_topology.proxy_protocol is not None
+
 
 class DefaultProviders(OpenStruct):
     """The extensionProviders that count where a Telemetry names none."""

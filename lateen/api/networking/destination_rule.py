@@ -143,6 +143,11 @@ class ZoneAwareLoadBalancing(Struct):
     failover_priority: tuple[NonEmpty, ...] = ()
     min_cluster_size: Count | None = None
 
+    @property
+    def client_labels(self) -> frozenset[str]:
+        """The labels of clients that it looks at."""
+        return frozenset(written.partition("=")[0] for written in self.failover_priority)
+
 
 class Warmup(Struct):
     """Gives a new endpoint its full share only after a while."""
@@ -354,7 +359,7 @@ class DestinationRule(Checked):
 def preferred_labels(policy: TrafficPolicy | None) -> frozenset[str]:
     """List the labels of clients by which a policy prefers some endpoints to others."""
     balancers = policy.load_balancers if policy else ()
-    settings = (each.locality_lb_setting for each in balancers)
+    settings = (setting for each in balancers for setting in (each.locality_lb_setting, each.zone_aware_lb_setting))
     return frozenset(label for setting in settings if setting for label in setting.client_labels)
 
 

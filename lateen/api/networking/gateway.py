@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, Strict
 
 from lateen.api.fields import EMPTY_MAP, Bool, Labels, NamespacedHost, NonEmpty, Port, is_address
 from lateen.api.networking.tls import CipherSuites
+from lateen.api.objects import ConfigObject
 from lateen.api.structs import Checked, Problem, Struct, alias
+
+HTTP3_ANNOTATION: Final = "lateen.dev/http3"
+"""On a Gateway: `true` has its HTTPS servers speak HTTP/3 too, on the same port of UDP."""
 
 
 class ServerProtocol(StrEnum):
@@ -29,10 +33,13 @@ class ServerProtocol(StrEnum):
         return cls._value2member_map_.get(value.upper()) if isinstance(value, str) else None  # type: ignore[return-value]
 
 
-class ServerPort(Struct):
-    """The port that a server listens on."""
+_UNIX: Final = "unix://"
 
-    number: Port
+
+class ServerPort(Struct):
+    """The port that a server listens on; 0 where it listens on a socket."""
+
+    number: Annotated[int, Strict(), Field(ge=0, le=65535)]
     name: NonEmpty
     protocol: ServerProtocol
     target_port: Port | None = None
@@ -116,6 +123,11 @@ class ServerTls(Checked):
         return (self.credential_name,) if self.credential_name else self.credential_names
 
     @property
+    def ends_below_tls13(self) -> bool:
+        """True where clients may not speak TLS 1.3."""
+        return self.max_protocol_version not in (TlsVersion.TLS_AUTO, TlsVersion.TLSV1_3)
+
+    @property
     def asks_for_certificate(self) -> bool:
         """True where clients may or must show a certificate that is verified here."""
         return self.mode in (ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
@@ -196,6 +208,11 @@ class ServerTls(Checked):
 _TERMINATING = (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
 
 
+def is_socket(bind: str) -> bool:
+    """Tell whether a bind is a unix socket: a path, or a name without a file."""
+    return bind.startswith((f"{_UNIX}/", f"{_UNIX}@")) and len(bind) > len(_UNIX) + 1
+
+
 def _limit(written: TlsVersion, otherwise: TlsVersion) -> TlsVersion:
     return otherwise if written is TlsVersion.TLS_AUTO else written
 
@@ -213,10 +230,25 @@ class Server(Checked):
     default_endpoint: str = ""
     name: str = ""
 
+    @property
+    def socket(self) -> str:
+        """The unix socket that it listens on instead of a port."""
+        return self.bind if is_socket(self.bind) else ""
+
+    @property
+    def can_speak_http3(self) -> bool:
+        """True where requests come in TLS of the server's own, in a version that QUIC can have."""
+        tls = self.tls
+        if self.port.protocol is not ServerProtocol.HTTPS or tls is None or tls.mode not in _TERMINATING or self.socket:
+            return False
+        return not tls.ends_below_tls13
+
     def problems(self) -> Iterator[Problem]:
         protocol = self.port.protocol
-        if self.bind and not is_address(self.bind) and not self.bind.startswith("unix://"):
-            yield Problem(f"must be an IP address or unix:///path, not {self.bind!r}", "bind")
+        if self.bind and not is_address(self.bind) and not is_socket(self.bind):
+            yield Problem(f"must be an IP address, unix:///path or unix://@name, not {self.bind!r}", "bind")
+        if self.port.number == 0 and not self.socket:
+            yield Problem("must be between 1 and 65535, or bind a socket such as unix:///path", "port.number")
         if protocol in (ServerProtocol.TCP, ServerProtocol.MONGO) and self.tls is not None:
             yield Problem(f"must not be set for protocol {protocol}: use TLS", "tls")
         if protocol in (ServerProtocol.HTTPS, ServerProtocol.TLS) and self.tls is None:
@@ -244,3 +276,8 @@ class Gateway(Checked):
         for position, name in enumerate(names):
             if name and name in names[:position]:
                 yield Problem(f"must be unique: server {name} is already defined", f"servers[{position}].name")
+
+
+def wants_http3(gateway: ConfigObject[Gateway]) -> bool:
+    """Tell whether a Gateway asks for HTTP/3 at those of its servers that can speak it."""
+    return gateway.metadata.annotations.get(HTTP3_ANNOTATION, "").lower() == "true"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lateen.api.fields import Port, ScopedHost, is_address
 from lateen.api.networking.destination_rule import ConnectionPool
-from lateen.api.networking.gateway import ServerTls
+from lateen.api.networking.gateway import ServerTls, ServerTlsMode
 from lateen.api.networking.selectors import CaptureMode, WorkloadSelector
 from lateen.api.networking.service_entry import EntryProtocol
 from lateen.api.networking.virtual_service import Destination
@@ -39,6 +39,10 @@ class IngressListener(Checked):
             yield Problem("must be set", "port.number")
         if self.bind and not is_address(self.bind):
             yield Problem(f"must be an IP address, not {self.bind!r}", "bind")
+        if self.tls is not None and self.tls.mode not in (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL):
+            yield Problem(f"must be SIMPLE or MUTUAL at a sidecar, not {self.tls.mode}", "tls.mode")
+        if self.tls is not None and self.tls.https_redirect:
+            yield Problem("must not be set at a sidecar: it belongs to gateways", "tls.httpsRedirect")
         if self.default_endpoint and not _is_local_endpoint(self.default_endpoint):
             yield Problem(
                 f"must be unix:///path or a port of 127.0.0.1, 0.0.0.0, [::1] or [::], not {self.default_endpoint!r}",

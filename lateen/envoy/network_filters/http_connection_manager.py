@@ -13,7 +13,7 @@ from lateen.api.mesh.proxy_headers import ForwardClientCertificate
 from lateen.envoy import audit_logs, header_names, local_replies, routes, stats_logs, tracing
 from lateen.envoy.access_logs import request_logs
 from lateen.envoy.clusters import ads_config_source
-from lateen.envoy.http_filters import order, router
+from lateen.envoy.http_filters import http3_offer, order, router
 from lateen.envoy.side import Side
 from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.values import NONE_AT_ALL, duration, typed
@@ -56,10 +56,12 @@ def http_connection_manager(
     guard: Guard = NO_GUARD,
     manner: HttpManner = USUAL_MANNER,
     trusted_proxies: int = 0,
+    over_quic: bool = False,
+    offers_http3: bool = False,
 ) -> Any:
     """Say how the requests of a chain are read, guarded and routed.
 
-    `operation` names in traces what the requests of an inline table are for.
+    `operation` names in traces what the requests of an inline table are for. `over_quic` reads HTTP/3.
     """
     side = vantage.side
     message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=request_logs(reports))
@@ -70,6 +72,11 @@ def http_connection_manager(
     message.xff_num_trusted_hops = trusted_proxies
     tracing.write_tracing(message, reports.tracing)
     _look_up(message, plan, operation, side, manner.headers)
+    if over_quic:
+        message.codec_type = hcm_pb2.HttpConnectionManager.HTTP3
+        message.http3_protocol_options.SetInParent()
+    if offers_http3:
+        message.http_filters.append(http3_offer.http_filter())
     message.http_filters.extend(order.http_filters(side, guard))
     _write_headers(message, side, manner.headers)
     _bound(message, manner.bounds)

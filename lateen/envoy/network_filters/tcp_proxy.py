@@ -30,6 +30,8 @@ def tcp_proxy(plan: TcpChain, reports: Reports, vantage: Vantage, guard: Guard =
         message.upstream_connect_mode = tcp_proxy_pb2.ON_DOWNSTREAM_TLS_HANDSHAKE
         message.max_early_data_bytes.value = _EARLY_BYTES
     _aim(message, plan.targets)
+    if plan.keeps_clients:
+        message.hash_policy.add().source_ip.SetInParent()
     if plan.tunnel is not None:
         message.tunneling_config.hostname = f"{plan.tunnel.host}:{plan.tunnel.port}"
         message.tunneling_config.use_post = plan.tunnel.by_post

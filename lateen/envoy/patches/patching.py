@@ -1,12 +1,12 @@
 """The last step: finished resources with the patches of EnvoyFilters laid over them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from lateen.api.networking.envoy_filter import ApplyTo, PatchContext
 from lateen.envoy.patches import clusters, listeners, route_tables
-from lateen.envoy.patches.bench import Bench
+from lateen.envoy.patches.bench import KINDS, Bench
 from lateen.envoy.patches.values import BadValue
 from lateen.model.proxy import Role
 from lateen.plan.types import Diagnostic, Origin, Patch, PatchSet
@@ -26,10 +26,6 @@ _STEPS: Final[Mapping[ApplyTo, Callable[[Bench, Patch], bool]]] = {
 }
 """What is done for each kind of place, in this order: the outer before the inner, extensions when all have asked."""
 
-_NOWHERE: Final = {
-    ApplyTo.BOOTSTRAP: "has no effect: a running proxy keeps its bootstrap; ProxyConfig and annotations set it",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Patched:
@@ -48,6 +44,17 @@ class Patched:
 def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Patched:
     """Lay the patches of some EnvoyFilters, in their order, over the resources of a class."""
     at, faults = Bench(resources, role), list[Diagnostic]()
+    for patch in steps(at, sets, faults):
+        at.matched.add(patch.origin)
+    finished = at.finished()
+    return Patched(finished, at.changed(finished), frozenset(at.matched), tuple(faults))
+
+
+def steps(at: Bench, sets: Iterable[PatchSet], faults: list[Diagnostic]) -> Iterator[Patch]:
+    """Lay patches over what is on the bench, one after the other, and yield each that has found a place, once it has.
+
+    What cannot be read is added to `faults`.
+    """
     readable: list[Patch] = []
     for one in sets:
         found = [fault for patch in one.patches if (fault := _fault(at, patch)) is not None]
@@ -57,9 +64,7 @@ def patched(resources: ResourceSet, role: Role, sets: Iterable[PatchSet]) -> Pat
     for place, step in _STEPS.items():
         for patch in readable:
             if patch.written.apply_to is place and step(at, patch):
-                at.matched.add(patch.origin)
-    finished = at.finished()
-    return Patched(finished, at.changed(finished), frozenset(at.matched), tuple(faults))
+                yield patch
 
 
 def unmatched(patch: Patch) -> Diagnostic:
@@ -67,15 +72,12 @@ def unmatched(patch: Patch) -> Diagnostic:
     match = patch.written.match
     if match is not None and match.context is PatchContext.WAYPOINT:
         return Diagnostic(patch.origin, "has no effect: there are no waypoints")
-    if match is not None and match.proxy is not None and match.proxy.metadata:
-        return Diagnostic(patch.origin, "has no effect: proxies are not told apart by match.proxy.metadata")
-    why = _NOWHERE.get(patch.written.apply_to, "matches nothing in any proxy that it concerns")
-    return Diagnostic(patch.origin, why)
+    return Diagnostic(patch.origin, "matches nothing in any proxy that it concerns")
 
 
 def _fault(at: Bench, patch: Patch) -> Diagnostic | None:
     """Tell what Envoy could not read of a patch; None where all is well."""
-    if patch.written.apply_to not in _STEPS:
+    if patch.written.apply_to not in KINDS:
         return None
     try:
         at.value(patch)

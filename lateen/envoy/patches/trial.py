@@ -29,10 +29,10 @@ _NAMING: Final = ("cluster", "cluster_name")
 
 def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]], place: str) -> bytes:
     """Write the configuration down; `place` is a folder for the sockets that it names and never opens."""
-    message = values.read(bootstrap_pb2.Bootstrap, _surroundings(place))
+    message = values.read(bootstrap_pb2.Bootstrap, surroundings(place))
     clusters = [decoded(one) for one in changed.get(CLUSTER, {}).values()]
     listeners = [decoded(one) for one in changed.get(LISTENER, {}).values()]
-    listeners += [_reader(decoded(one)) for one in changed.get(ROUTE, {}).values()]
+    listeners += [_reader(decoded(one), number) for number, one in enumerate(changed.get(ROUTE, {}).values(), start=1)]
     present = {one.name for one in (*message.static_resources.clusters, *clusters)}
     said = [MessageToDict(one, preserving_proto_field_name=True) for one in listeners]
     named = set(_clusters_named(said))
@@ -43,7 +43,8 @@ def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]],
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _surroundings(place: str) -> dict[str, Any]:
+def surroundings(place: str, *, metrics: bool = False) -> dict[str, Any]:
+    """Say the bootstrap that every proxy has, with sockets in a folder; with `metrics`, all that it opens."""
     return bootstrap(
         "sidecar~127.0.0.1~trial.trial~trial",
         "trial",
@@ -52,17 +53,20 @@ def _surroundings(place: str) -> dict[str, Any]:
         mixer_socket=f"{place}/mixer.sock",
         traces_socket=f"{place}/traces.sock",
         admin_socket=f"{place}/admin.sock",
+        metrics_socket=f"{place}/metrics.sock" if metrics else "",
+        metrics_path="/metrics" if metrics else "",
+        version="trial" if metrics else "",
     )
 
 
-def _reader(table: Any) -> Any:
-    """Say a listener whose only purpose is to have a route table read."""
+def _reader(table: Any, number: int) -> Any:
+    """Say a listener whose only purpose is to have a route table read; no two may have one address."""
     manager = hcm_pb2.HttpConnectionManager(stat_prefix="trial", route_config=table)
     manager.http_filters.add(name=router.NAME, typed_config=typed(router_pb2.Router()))
     filters = [listener_components_pb2.Filter(name="http", typed_config=typed(manager))]
     chains = [listener_components_pb2.FilterChain(filters=filters)]
     message = listener_pb2.Listener(name=f"trial of {table.name}", filter_chains=chains)
-    message.address.CopyFrom(address("127.0.0.1", 1))
+    message.address.CopyFrom(address("127.0.0.1", number))
     message.bind_to_port.value = False
     return message
 

@@ -1,4 +1,4 @@
-"""Annotations of Istio: which are known, on which kinds, and which values they take."""
+"""Annotations of Istio, and our own: which are known, on which kinds, and which values they take."""
 
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from lateen.api.apps.deployment import Deployment
 from lateen.api.apps.stateful_set import StatefulSet
+from lateen.api.networking.gateway import HTTP3_ANNOTATION
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
 from lateen.plan.analysis.world import Found, World, at
@@ -133,6 +134,7 @@ KNOWN: Final = (
     Known("policy.istio.io/lang", _ANY),
     Known("galley.istio.io/analyze-suppress", _ANY, alpha=True),
     Known("topology.istio.io/controlPlaneClusters", ("Namespace",)),
+    Known(HTTP3_ANNOTATION, ("Gateway",), _boolean),
 )
 _BY_NAME: Final = {known.name: known for known in KNOWN}
 
@@ -148,18 +150,20 @@ class Written(NamedTuple):
 
 
 def _written(world: World) -> Iterator[Written]:
-    """Yield the annotations of Istio; those of a Deployment's template are its pods'."""
+    """Yield the annotations of Istio, and known ones of ours; those of a Deployment's template are its pods'."""
     for item in world.config:
         for name, value in item.metadata.annotations.items():
-            if _is_istios(name):
+            if _is_looked_at(name):
                 yield Written(item, item.key.kind, f"metadata.annotations.{name}", name, value)
         if isinstance(item.spec, Deployment | StatefulSet):
             for name, value in item.spec.template.metadata.annotations.items():
-                if _is_istios(name):
+                if _is_looked_at(name):
                     yield Written(item, "Pod", f"spec.template.metadata.annotations.{name}", name, value)
 
 
-def _is_istios(name: str) -> bool:
+def _is_looked_at(name: str) -> bool:
+    if name in _BY_NAME:
+        return True
     domain = name.partition("/")[0]
     return domain == "istio.io" or domain.endswith(".istio.io")
 

@@ -77,7 +77,7 @@ def ports_off_services(world: World) -> Found:
         workloads = list(world.selected_everywhere(item.spec.selector))
         known = _service_ports(world, workloads)
         for position, server in enumerate(item.spec.servers):
-            if known and server.port.number not in known:
+            if known and server.port.number not in known and not server.socket:
                 listed = ", ".join(map(str, sorted(known)))
                 says = f"is not one of the gateway's Service, which has {listed}: nobody reaches it"
                 yield at(item.key, f"spec.servers[{position}].port.number"), f"port {server.port.number} {says}"

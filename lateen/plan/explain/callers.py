@@ -1,15 +1,17 @@
 """Who makes a request: a workload, somebody outside of the mesh, or anybody of a namespace."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lateen import names
 from lateen.errors import ConfigRejected
+from lateen.model import peer_names
 from lateen.model.snapshot import Snapshot
 from lateen.model.workload import Workload, WorkloadKey
 from lateen.plan.access_check import OUTSIDE, find_workloads
 
 NAMESPACE: Final = "namespace/"
+ANYBODY: Final = "anybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,16 @@ class Caller:
     identity: str = ""
     workload: Workload | None = None
 
+    @property
+    def peer(self) -> names.PeerName | None:
+        """What the caller's certificate attests of it; nothing is known of anybody of a namespace."""
+        workload = self.workload
+        if workload is None or workload.key.name == ANYBODY:
+            return None
+        known = peer_names.peer_name(workload.owner or workload.key.name, workload.labels)
+        # What files describe has no address, and pods without names.
+        return replace(known, instance=workload.key.name) if workload.address else known
+
 
 def find(snapshot: Snapshot, reference: str, namespace: str) -> Caller:
     """Find a caller by what a user calls it. Raises `ConfigRejected` for one that the mesh does not know."""
@@ -28,7 +40,7 @@ def find(snapshot: Snapshot, reference: str, namespace: str) -> Caller:
         return Caller(OUTSIDE)
     if reference.startswith(NAMESPACE):
         home = reference.removeprefix(NAMESPACE)
-        anybody = Workload(WorkloadKey(home, "anybody"), "")
+        anybody = Workload(WorkloadKey(home, ANYBODY), "")
         return Caller(f"any workload of {home}", home, _identity(snapshot, anybody), anybody)
     found = find_workloads(snapshot, reference, namespace)
     if not found:

@@ -6,16 +6,20 @@ from dataclasses import replace
 from lateen import names
 from lateen.model.snapshot import Snapshot
 from lateen.plan.access_check import OUTSIDE
-from lateen.plan.explain import callers, legs, servers, telling, ways, without_proxy, words
+from lateen.plan.explain import callers, filters, legs, patching, servers, telling, ways, without_proxy, words
 from lateen.plan.explain.legs import Sender
 from lateen.plan.explain.places import Places
 from lateen.plan.explain.plans import Plans
+from lateen.plan.explain.ports import TouchedPart
 from lateen.plan.explain.questions import Question, request_of
 from lateen.plan.explain.servers import Behind
 from lateen.plan.explain.steps import (
     Explanation,
+    Host,
     Leg,
+    Passed,
     Server,
+    Touch,
 )
 from lateen.plan.explain.ways import Way
 from lateen.plan.types import Forward, Origin
@@ -36,7 +40,8 @@ def _told(way: Way, plans: Plans) -> Explanation:
     journey = way.journey
     sender = ways.sender(way)
     split = tuple(legs.leg(name, share, sender, plans, places) for name, share in journey.clusters)
-    split = tuple(_with_written(one, way, plans.snapshot, places) for one in split)
+    patched = patching.of_way(way.before, journey, way.request.port, (name for name, _ in journey.clusters), plans)
+    split = tuple(_with_written(one, way, patched, plans.snapshot, places) for one in split)
     admission = _admission(way, sender.call, plans, places)
     outcome, status, says = telling.outcome(way, split, admission)
     return Explanation(
@@ -51,18 +56,34 @@ def _told(way: Way, plans: Plans) -> Explanation:
         path=journey.path,
         authority=journey.authority,
         dns=None if way.is_gateway else telling.name_answer(way, plans.snapshot, places),
-        listener=telling.listener(way, places),
+        listener=replace(telling.listener(way, places), patched=_touches(patched, patching.LISTENER, places)),
         chain=telling.chain(journey, places),
-        virtual_host=telling.virtual_host(journey),
+        virtual_host=_with_touches(telling.virtual_host(journey), patched, places),
         admission=admission,
         route=telling.route(way, plans, places),
+        rules=() if way.is_gateway else tuple(_rules(way, sender.call, plans, places)),
         split=split,
         mirrors=tuple(_mirrors(way, sender, plans, places)),
         notes=(*_notes(way, split), *places.expansions()),
     )
 
 
-def _with_written(found: Leg, way: Way, snapshot: Snapshot, places: Places) -> Leg:
+def _touches(patched: Iterable[TouchedPart], part: str, places: Places, name: str = "") -> tuple[Touch, ...]:
+    return tuple(patching.touches(patched, (part,), places, name))
+
+
+def _with_touches(found: Host | None, patched: Iterable[TouchedPart], places: Places) -> Host | None:
+    return replace(found, patched=_touches(patched, patching.VIRTUAL_HOST, places)) if found is not None else None
+
+
+def _rules(way: Way, call: Call, plans: Plans, places: Places) -> Iterator[Passed]:
+    """Yield what Mixer's rules do about the call where it is made."""
+    if call.is_http and way.journey.clusters:
+        yield from filters.mixer_rules(plans.rules(way.proxy, None), call, places)
+
+
+def _with_written(found: Leg, way: Way, patched: Iterable[TouchedPart], snapshot: Snapshot, places: Places) -> Leg:
+    found = replace(found, patched=_touches(patched, patching.CLUSTER, places, found.cluster))
     cluster = next((one for one in way.plan.clusters if one.name == found.cluster), None)
     route = way.journey.route
     if route is None or not isinstance(route.action, Forward):
@@ -108,8 +129,6 @@ def _notes(way: Way, split: Iterable[Leg]) -> Iterator[str]:
         yield "the client speaks TLS itself, so that only the server name is seen of the request"
     if any(one.cluster == names.PASSTHROUGH_CLUSTER for one in split):
         yield "with outboundTrafficPolicy REGISTRY_ONLY it would be refused"
-    for patch in way.plan.patches:
-        yield f"{patch.key} patches this proxy, which is not considered"
     if way.question.claims is not None and way.is_gateway:
         yield "the token is taken to be signed well"
 

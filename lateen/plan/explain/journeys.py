@@ -5,6 +5,7 @@ The rules are Envoy's: the most specific listener, then the most specific domain
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from lateen import names
@@ -86,6 +87,8 @@ def outbound(plan: ProxyPlan, request: Request) -> Journey:
         fallback = plan.outbound_fallback
         return _connected(Journey(address=address), fallback) if fallback else Journey(address=address, status=503)
     start = Journey(address=address, listener=f"{found.address}:{found.port}", entered=found)
+    if (carried := _by_subnet(found, address)) is not None:
+        return _connected(start, carried)
     if request.is_encrypted:
         request = replace(request, is_http=False)
         named = matching.for_server_name(found.named, request.server_name or request.host)
@@ -154,6 +157,20 @@ def _by_server_name(plan: ProxyPlan, chains: Iterable[NamedChain], request: Requ
         return replace(journey, refused=f"no server has the name {request.server_name or name or 'of none'}")
     ended = replace(request, is_http=request.is_http and named.tls is not None)
     return _through(plan, named.chain, ended, replace(journey, named=named))
+
+
+def _by_subnet(listener: OutboundListener, address: str) -> TcpChain | None:
+    """Find where connections to an address go by its subnet, of which the narrowest counts."""
+    if not listener.subnets or not is_address(address):
+        return None
+    called = ip_address(address)
+    fitting = [
+        (network.prefixlen, one.chain)
+        for one in listener.subnets
+        for network in map(ip_network, one.subnets)
+        if called in network
+    ]
+    return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
 
 
 def _listener(listeners: Iterable[OutboundListener], address: str, port: int) -> OutboundListener | None:

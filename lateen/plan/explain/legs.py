@@ -136,6 +136,7 @@ def _decisions(
             replace(
                 sender.call,
                 principal=sender.caller.identity if through_mesh else "",
+                peer=sender.caller.peer if through_mesh else None,
                 sni=mesh.server_name if mesh is not None and through_mesh else "",
                 destination_ip=found.workloads[0].address or sender.call.destination_ip,
                 destination_port=found.port,

@@ -14,13 +14,21 @@ from lateen.plan import decide
 from lateen.plan.access_check import Place
 from lateen.plan.access_check import Step as AskedRule
 from lateen.plan.decide import Decision, Outcome
+from lateen.plan.explain import filters, patching
 from lateen.plan.explain.places import Places
 from lateen.plan.explain.plans import Plans
-from lateen.plan.explain.steps import Server, Setting
-from lateen.plan.types import Guard, Origin
+from lateen.plan.explain.steps import Passage, Passed, Server
+from lateen.plan.types import Origin, ProxyPlan
 from lateen.plan.verdicts import Call
 
 _STATUS_WITHOUT_CONNECTION: Final = 503
+_OUTCOMES: Final = {
+    filters.LOGIN: "login",
+    filters.MIXER: Outcome.DENIED.value,
+    filters.KEY: Outcome.UNAUTHENTICATED.value,
+    filters.LIMIT: "limited",
+    filters.PROCESSOR: "failed",
+}
 _Kind = tuple[str, tuple[tuple[str, str], ...], str, bool]
 
 
@@ -56,22 +64,50 @@ def decision(found: Behind, call: Call, plans: Plans, places: Places) -> Server:
     plan = plans.server_plan(workload)
     made = decide.decide(plan, call)
     mode = next((known.mode for known in plan.inbound if known.port == found.port), plan.inbound_mode)
-    rule = places.of(made.rule.origin) if made.rule else None
-    unmatched = made.outcome is Outcome.DENIED and rule is None
-    status = _STATUS_WITHOUT_CONNECTION if made.outcome is Outcome.NO_CONNECTION else made.status
+    passed = tuple(_passed(found, plan, made, plans, places))
+    is_answered = bool(passed) and passed[-1].result is Passage.ANSWERS
+    rule = places.of(made.rule.origin) if made.rule and not is_answered else None
+    unmatched = made.outcome is Outcome.DENIED and rule is None and not is_answered
+    outcome, status, why = _answered(passed[-1]) if is_answered else _decided(made)
     return Server(
-        says=f"{made.outcome.value}: {made.reason}",
+        says=f"{outcome}: {why}",
         workloads=names,
         port=found.port,
-        outcome=made.outcome.value,
+        outcome=outcome,
         status=status,
         mode="" if plan.gateway else mode.value,
         mode_place=_mode_place(plans.snapshot, workload, found.port, mode, places),
-        rule=rule,
+        rule=passed[-1].place if is_answered else rule,
         policies=tuple(_allowing(workload, plans, places)) if unmatched else (),
-        asked=tuple(_asked(made, places)),
-        also=tuple(_also(plan.guards.at(found.port), places)) if made.call.is_http else (),
+        asked=() if is_answered and passed[-1].filter == filters.LOGIN else tuple(_asked(made, places)),
+        passed=passed,
+        patched=patching.of_server(plan, found.port, plans, places),
     )
+
+
+def _passed(found: Behind, plan: ProxyPlan, made: Decision, plans: Plans, places: Places) -> Iterator[Passed]:
+    """Yield what the filters beside the rules do, as far as the call gets."""
+    if made.outcome in (Outcome.NO_CONNECTION, Outcome.BAD_REQUEST):
+        return
+    guard = plan.guards.at(found.port)
+    if made.call.is_http:
+        for login in filters.logins(guard, made.call, places):
+            yield login
+            if login.result is Passage.ANSWERS:
+                return
+    if made.outcome is Outcome.ALLOWED:
+        rules = plans.rules(found.workloads[0], found.port)
+        stand = filters.others if made.call.is_http else filters.connections
+        yield from stand(guard, rules, made.call, places)
+
+
+def _decided(made: Decision) -> tuple[str, int, str]:
+    status = _STATUS_WITHOUT_CONNECTION if made.outcome is Outcome.NO_CONNECTION else made.status
+    return made.outcome.value, status, made.reason
+
+
+def _answered(step: Passed) -> tuple[str, int, str]:
+    return _OUTCOMES[step.filter], step.status, step.says
 
 
 def _kind(workload: Workload) -> _Kind:
@@ -100,20 +136,6 @@ def _allowing(workload: Workload, plans: Plans, places: Places) -> Iterator[Plac
     for item in plans.view(workload).authorization:
         if item.spec.action is PolicyAction.ALLOW:
             yield places.of_object(item.key)
-
-
-def _also(guard: Guard, places: Places) -> Iterator[Setting]:
-    """Yield who else is asked on the way, and is not considered here."""
-    for login in guard.logins:
-        yield Setting("login", f"{login.name} asks browsers to log in", places.of(login.origin))
-    for keys in guard.api_keys:
-        yield Setting("API key", f"{keys.name} asks for a key", places.of(keys.origin))
-    for limits in guard.limits:
-        yield Setting("rate limit", f"{limits.name} counts requests", places.of(limits.origin))
-    for processor in guard.processors:
-        yield Setting("processor", f"{processor.name} is shown requests", places.of(processor.origin))
-    if guard.mixer is not None:
-        yield Setting("mixer", "rules of Mixer are asked")
 
 
 def _asked(made: Decision, places: Places) -> Iterator[AskedRule]:

@@ -19,6 +19,14 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Touch:
+    """A patch of an EnvoyFilter that has changed what a request passes; what follows may differ from what is said."""
+
+    says: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NameAnswer:
     """What the client's DNS answers: `host` is the full name, empty where the mesh does not know it."""
 
@@ -36,6 +44,7 @@ class Listener:
     says: str
     name: str = ""
     place: Place | None = None
+    patched: tuple[Touch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Host:
     domain: str
     authority: str
     routes: int
+    patched: tuple[Touch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +124,36 @@ class Tls:
     place: Place | None = None
 
 
+class Passage(StrEnum):
+    """What a filter does with a request: MAY is where it depends on what nobody knows beforehand."""
+
+    PASSES = "passes"
+    ANSWERS = "answers"
+    MAY = "may answer"
+    LIMITS = "limits"
+    NOT = "not concerned"
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A filter that a request passes, or that answers it with `status`; one that LIMITS does so beyond its limit.
+
+    `filter` is login, mixer, API key, rate limit, processor or headers.
+    """
+
+    filter: str
+    says: str
+    result: Passage
+    status: int = 0
+    place: Place | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the proxy of the workloads behind a cluster decides. `also` are others that it asks, who may refuse too."""
+    """What the proxy of the workloads behind a cluster decides.
+
+    `passed` are its other filters, in their order: logins stand before the rules that were `asked`, all others behind.
+    """
 
     says: str
     workloads: tuple[str, ...]
@@ -128,7 +165,8 @@ class Server:
     rule: Place | None = None
     policies: tuple[Place, ...] = ()
     asked: tuple[AskedRule, ...] = ()
-    also: tuple[Setting, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    patched: tuple[Touch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +192,15 @@ class Leg:
     endpoints: tuple[EndpointSeen, ...] = ()
     tls: Tls | None = None
     servers: tuple[Server, ...] = ()
+    patched: tuple[Touch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What becomes of a request. `status` is what the client gets where the mesh alone decides it, else 0.
 
-    `path` and `authority` are those that are forwarded. `admission` is what the gateway's own policies say.
+    `path` and `authority` are those that are forwarded. `admission` is what the gateway's own policies say; `rules` are
+    Mixer's for what the caller's proxy sends.
     """
 
     says: str
@@ -179,6 +219,7 @@ class Explanation:
     virtual_host: Host | None = None
     admission: Server | None = None
     route: ChosenRoute | None = None
+    rules: tuple[Passed, ...] = ()
     split: tuple[Leg, ...] = ()
     mirrors: tuple[Leg, ...] = ()
     notes: tuple[str, ...] = ()

@@ -22,13 +22,17 @@ NOBODY: Final = "10.244.0.3"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A request with the proxy that it leaves by, and what that proxy does with it."""
+    """A request with the proxy that it leaves by, and what that proxy does with it.
+
+    `plan` has the routes that patches make of those of the plan `before`, as far as they are read.
+    """
 
     question: Question
     caller: Caller
     request: Request
     proxy: Workload
     plan: ProxyPlan
+    before: ProxyPlan
     journey: Journey
     is_gateway: bool
 
@@ -37,14 +41,16 @@ def way(plans: Plans, question: Question, caller: Caller, request: Request) -> W
     """Follow a request through its caller's proxy, or through the gateway that it enters by."""
     is_gateway = caller.workload is None or plans.is_gateway(caller.workload)
     if not is_gateway and caller.workload is not None:
-        plan = plans.plan(caller.workload)
-        return Way(question, caller, request, caller.workload, plan, journeys.outbound(plan, request), False)
+        before = plans.plan_for(caller.workload, request.port, request.written_authority)
+        plan = plans.rerouted(before)
+        return Way(question, caller, request, caller.workload, plan, before, journeys.outbound(plan, request), False)
     proxy = caller.workload or _gateway(plans, request)
     entering = replace(request, port=dict(plans.view(proxy).gateway_ports).get(request.port, request.port))
-    plan = plans.plan(proxy)
+    before = plans.plan_for(proxy, entering.port, request.written_authority)
+    plan = plans.rerouted(before)
     written = replace(entering, authority=request.written_authority)
     sender = callers.find(plans.snapshot, str(proxy.key), proxy.key.namespace)
-    return Way(question, sender, request, proxy, plan, journeys.through_gateway(plan, written), True)
+    return Way(question, sender, request, proxy, plan, before, journeys.through_gateway(plan, written), True)
 
 
 def _gateway(plans: Plans, request: Request) -> Workload:
@@ -53,7 +59,8 @@ def _gateway(plans: Plans, request: Request) -> Workload:
     opening = []
     for workload in sorted(gateways, key=lambda one: one.key):
         bound = dict(plans.view(workload).gateway_ports).get(request.port, request.port)
-        if any(listener.port == bound for listener in plans.plan(workload).gateway):
+        plan = plans.plan_for(workload, bound, request.written_authority)
+        if any(listener.port == bound for listener in plan.gateway):
             opening.append(workload)
     if not opening:
         known = ", ".join(str(one.key) for one in gateways) or "there is none"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from lateen.plan import describe, plain
-from lateen.plan.destination_types import Distribution, Spread
+from lateen.plan.destination_types import Distribution, Spread, ZoneAwareness
 from lateen.plan.explain.places import Places
 from lateen.plan.explain.steps import Setting
 from lateen.plan.types import (
@@ -170,6 +170,9 @@ def spread(found: Spread) -> str:
     """Say which localities come first, or get which share."""
     if isinstance(found, Distribution):
         return ", ".join(f"{share}% to {locality}" for locality, share in found.shares)
+    if isinstance(found, ZoneAwareness):
+        later = f", then {found.failover}" if found.failover else ""
+        return f"those of the client's region first, as many calls in its zone as the zones' sizes allow{later}"
     by_labels = [f"{name}={value}" for name, value in found.labels]
     failover = f", then those of {found.failover}" if found.failover else ""
     order = f"endpoints with {', '.join(by_labels)} first" if by_labels else "the nearest endpoints first"

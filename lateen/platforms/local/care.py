@@ -151,7 +151,7 @@ class PodCare:
                 async with asyncio.timeout(max(0.0, seconds)):
                     await self._run_hook(hook, container)
 
-    def write_bootstrap(self, role: Role, locality: Locality) -> None:
+    async def write_bootstrap(self, role: Role, locality: Locality) -> None:
         """Write the file that the proxy starts from."""
         group, network = pods.group_and_network(self.settings.environment)
         request = BootstrapRequest(
@@ -160,6 +160,7 @@ class PodCare:
             address=self._design.address,
             labels=self._design.labels,
             annotations=self._design.annotations,
+            owner=self._design.owner_name,
             service_account=self._design.spec.account,
             locality=locality,
             xds_socket=str(self._machine.directory / "xds.sock"),
@@ -173,7 +174,8 @@ class PodCare:
             settings=self.settings,
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._bootstrap_file.write_text(json.dumps(self._machine.bootstrap(request), indent=1))
+        said = await self._machine.bootstrap(request)
+        self._bootstrap_file.write_text(json.dumps(said, indent=1))
 
     async def admit(self) -> None:
         """Have the proxy get the credentials of its workload."""

@@ -1,7 +1,7 @@
 """The mesh that files describe, as if it ran: one workload for each owner of pods. Pure."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Final, cast
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.mesh.mesh_config import MeshConfig
@@ -17,6 +17,9 @@ from lateen.model.workloads import Workloads
 from lateen.platforms.local import pods
 from lateen.platforms.local.pods import PodDesign
 
+_NOBODYS_KEY: Final = b"described"
+"""What logins are planned with where nobody logs in."""
+
 
 def snapshot(config: ConfigSet, mesh: MeshConfig | None = None) -> Snapshot:
     """Derive the mesh in which everything that the files want runs. Its workloads have no addresses.
@@ -25,7 +28,8 @@ def snapshot(config: ConfigSet, mesh: MeshConfig | None = None) -> Snapshot:
     """
     settings = mesh_config(config) if mesh is None else mesh
     workloads = Workloads().apply(_workloads(config, settings))
-    return first_snapshot(Inputs(config, workloads, Addresses().assign(config).by_host, settings))
+    addresses = Addresses().assign(config).by_host
+    return first_snapshot(Inputs(config, workloads, addresses, settings, session_key=_NOBODYS_KEY))
 
 
 def _workloads(config: ConfigSet, mesh: MeshConfig) -> Iterator[Workload]:

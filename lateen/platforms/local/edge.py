@@ -87,16 +87,18 @@ class Edge:
             unfinished.replace(path)
 
     def _obstacle(self, port: PublishedPort) -> Failure | None:
-        if any(edge_config.port_name(port) == edge_config.port_name(each) for each in self._open):
-            return None
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((port.host_address, port.host_port))
-                trial.listen(1)
-            except (OSError, OverflowError) as error:
-                return _failure(port, error)
+        before = [each for each in self._open if edge_config.port_name(port) == edge_config.port_name(each)]
+        if not before and (error := _cannot_listen(port)) is not None:
+            return _failure(port, error)
+        receives = not port.also_udp or any(each.also_udp for each in before) or self._still_has(port)
+        if not receives and (error := _cannot_receive(port)) is not None:
+            return _failure(port, error, " of UDP")
         return None
+
+    def _still_has(self, port: PublishedPort) -> bool:
+        """Whether the edge has the port of UDP: it drains closed ones for minutes, and opens them again at once."""
+        sockets = procfs.datagram_sockets(port.host_port)
+        return bool(sockets) and procfs.holder_of(sockets) in {proxy.pid for proxy in self._proxies}
 
     async def _not_yet_open(self) -> set[str]:
         deadline = asyncio.get_running_loop().time() + _OPEN_SECONDS
@@ -119,7 +121,28 @@ def check(ports: Sequence[PublishedPort]) -> None:
 
 
 def _is_listening(port: PublishedPort) -> bool:
-    return bool(procfs.listeners(port.host_port))
+    receives = not port.also_udp or bool(procfs.datagram_sockets(port.host_port))
+    return receives and bool(procfs.listeners(port.host_port))
+
+
+def _cannot_listen(port: PublishedPort) -> Exception | None:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((port.host_address, port.host_port))
+            trial.listen(1)
+        except (OSError, OverflowError) as error:
+            return error
+    return None
+
+
+def _cannot_receive(port: PublishedPort) -> Exception | None:
+    with socket.socket(type=socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind((port.host_address, port.host_port))
+        except (OSError, OverflowError) as error:
+            return error
+    return None
 
 
 def _outcome(port: PublishedPort, failure: Failure | None, late: set[str]) -> PortOutcome:
@@ -129,11 +152,11 @@ def _outcome(port: PublishedPort, failure: Failure | None, late: set[str]) -> Po
     return PortOutcome(host_address=port.host_address, host_port=port.host_port, failure=failure)
 
 
-def _failure(port: PublishedPort, error: Exception) -> Failure:
-    place = f"{port.host_address}:{port.host_port}"
+def _failure(port: PublishedPort, error: Exception, transport: str = "") -> Failure:
+    place = f"{port.host_address}:{port.host_port}{transport}"
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
-        message = f"{place} is in use{_by_whom(port)}: stop it, or publish another port"
+        message = f"{place} is in use{'' if transport else _by_whom(port)}: stop it, or publish another port"
         return Failure(code="address_in_use", message=message)
     if number == errno.EACCES:
         hint = "publish a port from 1024 up, or run lateen as root"

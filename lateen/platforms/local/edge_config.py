@@ -3,6 +3,7 @@
 The *edge* is in the host's network, the *node* proxy in the mesh's; unix sockets in one directory join them:
 
     host port → edge → HOST-PORT.sock → node → a gateway's address
+    host port of UDP → edge → HOST-PORT-udp.sock, each client a CONNECT-UDP of HTTP/2 → node → a gateway's address
     a workload → node (redirected) → egress.sock, with the destination in a PROXY header → edge → the destination
 
 A connection to 10.244.0.254 goes to the host's own loopback, same port.
@@ -20,6 +21,10 @@ Json = dict[str, Any]
 EDGE, NODE = "edge", "node"
 EGRESS_SOCKET = "egress.sock"
 _CONNECT_TIMEOUT = "5s"
+_CONNECT_UDP = "CONNECT-UDP"
+_SILENT_CLIENT_TIMEOUT = "300s"
+_LARGEST_DATAGRAM_BYTES = 9000
+_EARLY_DATAGRAMS_BYTES = 65536
 _ORIGINAL_DESTINATION = "envoy.network.transport_socket.original_dst_address"
 _CLUSTER, _LISTENER = "cluster.v3.Cluster", "listener.v3.Listener"
 _ENDPOINTS = "endpoint.v3.ClusterLoadAssignment"
@@ -63,9 +68,15 @@ def edge_resources(ports: Sequence[PublishedPort], directory: Path) -> dict[str,
     """The edge's files, name → content, in the order in which they are to be put in place."""
     return {
         "edge-clusters.json": _discovered(
-            _CLUSTER, (_telling(each, _pipe_cluster(port_name(each), _socket(directory, each))) for each in ports)
+            _CLUSTER,
+            (
+                *(_telling(each, _pipe_cluster(port_name(each), _socket(directory, each))) for each in ports),
+                *(_tunnel_cluster(each, directory) for each in _with_udp(ports)),
+            ),
         ),
-        "edge-listeners.json": _discovered(_LISTENER, (_port_listener(each) for each in ports)),
+        "edge-listeners.json": _discovered(
+            _LISTENER, (*map(_port_listener, ports), *map(_datagram_listener, _with_udp(ports)))
+        ),
     }
 
 
@@ -81,7 +92,10 @@ def node_resources(ports: Sequence[PublishedPort], directory: Path) -> dict[str,
         ),
         "node-listeners.json": _discovered(
             _LISTENER,
-            (_socket_listener(each, directory) for each in ports),
+            (
+                *(_socket_listener(each, directory) for each in ports),
+                *(_tunnel_listener(each, directory) for each in _with_udp(ports)),
+            ),
         ),
     }
 
@@ -130,6 +144,76 @@ def _socket_listener(port: PublishedPort, directory: Path) -> Json:
     if port.tells_client:
         listener["listener_filters"] = [_reads_proxy_header()]
     return listener
+
+
+def _with_udp(ports: Iterable[PublishedPort]) -> list[PublishedPort]:
+    return [port for port in ports if port.also_udp]
+
+
+def _udp_name(port: PublishedPort) -> str:
+    return f"{port_name(port)}-udp"
+
+
+def _datagram_listener(port: PublishedPort) -> Json:
+    """Say the UDP twin of a port: the datagrams of each client become one stream to the mesh's network."""
+    route = _extension("route", "filters.udp.udp_proxy.v3.Route", cluster=_udp_name(port))
+    tunnel = {
+        "proxy_host": NODE,
+        "target_host": NODE,
+        "default_target_port": port.host_port,
+        "retry_options": {"max_connect_attempts": 2},
+        "buffer_options": {"max_buffered_datagrams": 1024, "max_buffered_bytes": _EARLY_DATAGRAMS_BYTES},
+    }
+    proxy = _extension(
+        "udp_proxy",
+        "filters.udp.udp_proxy.v3.UdpProxyConfig",
+        stat_prefix=_udp_name(port),
+        matcher={"on_no_match": {"action": route}},
+        session_filters=[_extension("http_capsule", "filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig")],
+        tunneling_config=tunnel,
+    )
+    address = {"protocol": "UDP", "address": port.host_address, "port_value": port.host_port}
+    return {
+        "name": _udp_name(port),
+        "address": {"socket_address": address},
+        "udp_listener_config": {"downstream_socket_config": {"max_rx_datagram_size": _LARGEST_DATAGRAM_BYTES}},
+        "listener_filters": [proxy],
+        "enable_reuse_port": False,
+    }
+
+
+def _tunnel_cluster(port: PublishedPort, directory: Path) -> Json:
+    options = _http_options({"http2_protocol_options": {"allow_connect": True}})
+    cluster = _pipe_cluster(_udp_name(port), _udp_socket(directory, port))
+    return {**cluster, "typed_extension_protocol_options": options}
+
+
+def _tunnel_listener(port: PublishedPort, directory: Path) -> Json:
+    """Say where such streams become datagrams again, on their way to a gateway."""
+    unpacked = {
+        "cluster": port_name(port),
+        "timeout": "0s",
+        "idle_timeout": _SILENT_CLIENT_TIMEOUT,
+        "upgrade_configs": [{"upgrade_type": _CONNECT_UDP, "connect_config": {}}],
+    }
+    host = {"name": NODE, "domains": ["*"], "routes": [{"match": {"connect_matcher": {}}, "route": unpacked}]}
+    manager = _extension(
+        "http_connection_manager",
+        "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=_udp_name(port),
+        codec_type="HTTP2",
+        http2_protocol_options={"allow_connect": True},
+        upgrade_configs=[{"upgrade_type": _CONNECT_UDP}],
+        stream_idle_timeout=_SILENT_CLIENT_TIMEOUT,
+        route_config={"virtual_hosts": [host]},
+        http_filters=[_extension("router", "filters.http.router.v3.Router")],
+    )
+    return _listener(_udp_name(port), _pipe(_udp_socket(directory, port)), _filter_chain(manager))
+
+
+def _http_options(explicit: Json) -> Json:
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {kind: {"@type": f"type.googleapis.com/{kind}", "explicit_http_config": explicit}}
 
 
 def _telling(port: PublishedPort, cluster: Json) -> Json:
@@ -217,3 +301,7 @@ def _pipe(path: Path) -> Json:
 
 def _socket(directory: Path, port: PublishedPort) -> Path:
     return directory / f"{port_name(port)}.sock"
+
+
+def _udp_socket(directory: Path, port: PublishedPort) -> Path:
+    return directory / f"{_udp_name(port)}.sock"

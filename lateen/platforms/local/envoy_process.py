@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -49,10 +49,11 @@ class BootstrapRequest:
     metrics_socket: str
     group: str = ""
     network: str = ""
+    owner: str = ""
     settings: ProxySettings = field(default_factory=ProxySettings)
 
 
-Bootstrap = Callable[[BootstrapRequest], Mapping[str, object]]
+Bootstrap = Callable[[BootstrapRequest], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

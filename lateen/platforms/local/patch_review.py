@@ -42,6 +42,10 @@ class PatchReview:
             self._asking[digest] = asyncio.create_task(self._ask(digest, write()), name="review of a patch")
         return None
 
+    async def answered(self) -> None:
+        """Return when Envoy has said something about all that it is being asked."""
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """Ask nothing more."""
         asking = list(self._asking.values())
@@ -67,7 +71,7 @@ class PatchReview:
 
     async def _validate(self, config: bytes) -> str:
         with tempfile.TemporaryDirectory(prefix="lateen-review-") as folder:
-            file = Path(folder, "trial.pb")
+            file = Path(folder, "trial.json" if config.startswith(b"{") else "trial.pb")
             await asyncio.to_thread(file.write_bytes, config)
             arguments = ("--mode", "validate", "-c", str(file), "-l", "error", "--disable-hot-restart")
             process = await asyncio.create_subprocess_exec(

@@ -272,7 +272,7 @@ class PodLife:
 
     async def _bring_up_proxy(self, proxy: ContainerLife, role: Role) -> None:
         await self._care.admit()
-        self._care.write_bootstrap(role, self.workload.locality)
+        await self._care.write_bootstrap(role, self.workload.locality)
         self._spawn(proxy.run())
         try:
             async with asyncio.timeout(_SLOW_PROXY_SECONDS):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 _STATE, _PARENT, _START_TIME = 0, 1, 19
 _FIELDS_BEFORE_STATE = b") "
+_LISTENING, _UNCONNECTED = b"0A", b"07"
 
 
 def pids() -> Iterator[int]:
@@ -64,11 +65,20 @@ def boot() -> str:
 
 def listeners(port: int) -> frozenset[int]:
     """The socket inodes that listen on a TCP port in our own network namespace."""
+    return _sockets("tcp", _LISTENING, port)
+
+
+def datagram_sockets(port: int) -> frozenset[int]:
+    """The socket inodes that are bound to a UDP port in our own network namespace, for everybody to send to."""
+    return _sockets("udp", _UNCONNECTED, port)
+
+
+def _sockets(transport: str, state: bytes, port: int) -> frozenset[int]:
     found = set()
-    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
+    for table in (f"/proc/self/net/{transport}", f"/proc/self/net/{transport}6"):
         for line in (_content(table) or b"").splitlines()[1:]:
             columns = line.split()
-            if columns[3] == b"0A" and int(columns[1].rpartition(b":")[2], 16) == port:
+            if columns[3] == state and int(columns[1].rpartition(b":")[2], 16) == port:
                 found.add(int(columns[9]))
     return frozenset(found)
 

@@ -168,13 +168,15 @@ class SandboxState:
 class PublishedPort:
     """A port of the host from which connections go to `targets` (`ip:port` in the mesh), taken in turn.
 
-    With `tells_client`, each begins with the client's address, in the form of the PROXY protocol.
+    With `tells_client`, each begins with the client's address, in the form of the PROXY protocol. With `also_udp`,
+    the same port of UDP leads to the same targets.
     """
 
     host_port: int
     targets: tuple[str, ...]
     host_address: str = "127.0.0.1"
     tells_client: bool = False
+    also_udp: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,8 @@ from typing import Final, Protocol
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.core.service import Service, ServicePort, ServiceType, TransportProtocol
-from lateen.api.mesh.mesh_config import ProxyDefaults
 from lateen.api.mesh.settings import mesh_config
-from lateen.api.networking.gateway import Gateway
+from lateen.api.networking.gateway import Gateway, wants_http3
 from lateen.api.objects import ConfigObject
 from lateen.model.protocol import Protocol as WireProtocol
 from lateen.model.protocol import choose_protocol
@@ -49,6 +48,7 @@ class Publication:
     scheme: str
     targets: tuple[str, ...] = ()
     tells_client: bool = False
+    speaks_http3: bool = False
 
     @property
     def key(self) -> str:
@@ -125,6 +125,7 @@ class HostPorts:
                 targets=each.targets,
                 host_address=self._host_address,
                 tells_client=each.tells_client,
+                also_udp=each.speaks_http3,
             )
             for each in wanted
         )
@@ -154,14 +155,18 @@ class HostPorts:
 
 
 def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterator[Publication]:
-    told = _gateways_that_are_told(config, workloads)
+    told, quic = _gateways_that_are_told(config, workloads), _quic_ports(config, workloads)
     for service in config.of(Service):
         if service.spec.type in _PUBLISHED_TYPES:
             for port in service.spec.ports:
                 if port.protocol is TransportProtocol.TCP and port.port != STATUS_PORT:
                     found = _publication(service, port, workloads)
                     addresses = {target.rpartition(":")[0] for target in found.targets}
-                    yield replace(found, tells_client=bool(addresses) and addresses <= told)
+                    yield replace(
+                        found,
+                        tells_client=bool(addresses) and addresses <= told,
+                        speaks_http3=_speaks_http3(found, quic),
+                    )
 
 
 def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[str]:
@@ -169,11 +174,31 @@ def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) 
     defaults = mesh_config(config).default_config
     selectors = [item.spec.selector.items() for item in config.of(Gateway) if item.spec.selector]
     gateways = (one for one in workloads if any(each <= one.labels.items() for each in selectors))
-    return frozenset(one.address for one in gateways if _is_told(effective(defaults, one.settings)))
+    return frozenset(one.address for one in gateways if effective(defaults, one.settings).tells_gateways_of_clients)
 
 
-def _is_told(proxy: ProxyDefaults) -> bool:
-    return proxy.gateway_topology is not None and proxy.gateway_topology.proxy_protocol is not None
+def _quic_ports(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[tuple[str, int]]:
+    """List the addresses of gateways with those ports, as clients call them, at which they speak HTTP/3."""
+    told = _gateways_that_are_told(config, workloads)
+    found = [
+        (item.spec.selector.items(), server.port.number)
+        for item in config.of(Gateway)
+        if wants_http3(item) and item.spec.selector
+        for server in item.spec.servers
+        if server.can_speak_http3
+    ]
+    return frozenset(
+        (one.address, port)
+        for one in workloads
+        for selector, port in found
+        if selector <= one.labels.items() and one.address not in told
+    )
+
+
+def _speaks_http3(publication: Publication, ports: frozenset[tuple[str, int]]) -> bool:
+    """Tell whether a gateway behind a port speaks HTTP/3 there, known by the service's port or by its own."""
+    places = (target.rpartition(":") for target in publication.targets)
+    return any((address, number) in ports for address, _, own in places for number in (publication.port, int(own)))
 
 
 def _publication(service: ConfigObject[Service], port: ServicePort, workloads: tuple[Workload, ...]) -> Publication:

@@ -59,7 +59,7 @@ class RecordingMesh:
         self._listeners.append(listener)
 
 
-def bare_bootstrap(request: BootstrapRequest) -> Mapping[str, object]:
+async def bare_bootstrap(request: BootstrapRequest) -> Mapping[str, object]:
     return {"admin": {"address": {"pipe": {"path": request.admin_socket}}}}
 
 

@@ -143,6 +143,24 @@ async def test_a_port_that_is_taken_is_named_with_its_holder_and_others_open(mes
 
 
 @pytest.mark.live
+async def test_a_port_of_udp_that_is_taken_is_named_and_one_of_its_own_is_opened_again(mesh: LiveMesh) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        number = free_port()
+        taken.bind(("127.0.0.1", number))
+        (refused,) = await mesh.client.set_published_ports([PublishedPort(host_port=number, targets=(), also_udp=True)])
+    assert refused.failure is not None
+    assert (refused.failure.code, refused.failure.message.split(":")[1].split(" is")[0]) == (
+        "address_in_use",
+        f"{number} of UDP",
+    )
+    for also_udp in (True, False, True):
+        (opened,) = await mesh.client.set_published_ports(
+            [PublishedPort(host_port=number, targets=(), also_udp=also_udp)]
+        )
+        assert opened.failure is None
+
+
+@pytest.mark.live
 async def test_workloads_reach_the_outside_and_the_hosts_own_loopback(mesh: LiveMesh) -> None:
     sandbox = await mesh.sandbox(1)
     async with host_server(b"from outside") as port:

@@ -125,3 +125,27 @@ async def test_the_mesh_s_metrics_are_published_at_the_same_number_or_the_next_f
         ("istiod", "istio-system", "http://localhost:15015")
     ]
     assert door.targets == ("127.0.0.1:15014",)
+
+
+def test_ports_of_gateways_that_speak_http3_are_opened_for_udp_too() -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: site, annotations: {lateen.dev/http3: "true"}}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: a}}
+  - {port: {number: 80, name: b, protocol: HTTP}, hosts: ["*"]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: door}
+spec:
+  type: LoadBalancer
+  selector: {istio: ingressgateway}
+  ports: [{name: https, port: 443, targetPort: 8443}, {name: http, port: 80}]
+"""
+    config = ConfigSet(decode_yaml(text, "edge.yaml").objects)
+    door = Workload(WorkloadKey("default", "door"), "10.244.1.1", {"istio": "ingressgateway"}, ready=True)
+    assert [(one.port, one.speaks_http3) for one in wanted_publications(config, [door])] == [(443, True), (80, False)]
