@@ -41,6 +41,17 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     assert set(CALL.findall(page.read_text(encoding="utf-8"))) - set(NAMES) == set()
 
 
+def test_the_scenarios_are_tried_by_tests_that_exist() -> None:
+    named = set(re.findall(r"`((?:test_|tables/)[^`]+)`", (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")))
+    tests = {
+        found
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for found in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))
+    }
+    tables = {f"tables/{file.name}" for file in (ROOT / "tests" / "simulate" / "tables").glob("*.yaml")}
+    assert named - tests - tables == set()
+
+
 def test_every_command_has_a_section() -> None:
     assert list(_sections()) == NAMES
 

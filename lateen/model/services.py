@@ -1,6 +1,7 @@
 """Derives services from the objects that describe them: Kubernetes Services and ServiceEntries."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from lateen import names
@@ -90,6 +91,33 @@ def of_entry(
             external=spec.location is service_entry.Location.MESH_EXTERNAL,
             subject_alt_names=spec.subject_alt_names,
         )
+
+
+def together(older: Service, newer: Service) -> Service:
+    """Return what two objects make of one host: its ports and endpoints add up where they say the same else.
+
+    Of a port that both have, the older one's protocol counts. Otherwise the older one has the host.
+    """
+    if not _is_same_but_for_ports(older, newer):
+        return older
+    endpoints = dict(older.static_endpoints)
+    for number, found in newer.static_endpoints:
+        endpoints[number] = tuple(dict.fromkeys((*endpoints.get(number, ()), *found)))
+    return replace(
+        older,
+        ports=(*older.ports, *(port for port in newer.ports if older.port(port.number) is None)),
+        addresses=tuple(dict.fromkeys((*older.addresses, *newer.addresses))),
+        static_endpoints=tuple(endpoints.items()),
+        subject_alt_names=tuple(dict.fromkeys((*older.subject_alt_names, *newer.subject_alt_names))),
+    )
+
+
+def _is_same_but_for_ports(older: Service, newer: Service) -> bool:
+    said = [
+        (one.origin.kind, one.namespace, one.resolution, one.selector, one.export_to, one.external)
+        for one in (older, newer)
+    ]
+    return said[0] == said[1] and older.origin.kind == "ServiceEntry"
 
 
 def _entry_ports(spec: service_entry.ServiceEntry) -> Iterator[ServicePort]:

@@ -153,20 +153,23 @@ def _services(
 
 
 def _declared(previous: Snapshot, inputs: Inputs, config: ConfigSet) -> Mapping[str, Service]:
-    """Derive all services, sorted by host; of several objects that claim one host the oldest has it."""
-    if (
-        _are_same(previous, inputs.mesh, config, ServiceSpec, ServiceEntry)
-        and inputs.addresses == previous.inputs.addresses
-    ):
+    """Derive all services, sorted by host; of several objects that claim one host the oldest has it.
+
+    ServiceEntries of one namespace that say the same of a host, but its ports and endpoints, are one service.
+    """
+    are_same = _are_same(previous, inputs.mesh, config, ServiceSpec, ServiceEntry)
+    if are_same and inputs.addresses == previous.inputs.addresses:
         return previous.declared
     found: dict[str, Service] = {}
     for item in oldest_first(config.of(ServiceSpec)):
         service = services.of_kubernetes(item, inputs.mesh, inputs.addresses)
-        found.setdefault(service.host, _kept(previous.declared, service))
+        found.setdefault(service.host, service)
     for entry in oldest_first(config.of(ServiceEntry)):
         for service in services.of_entry(entry, inputs.mesh, inputs.addresses):
-            found.setdefault(service.host, _kept(previous.declared, service))
-    return {host: found[host] for host in sorted(found)}
+            known = found.setdefault(service.host, service)
+            if known is not service:
+                found[service.host] = services.together(known, service)
+    return {host: _kept(previous.declared, found[host]) for host in sorted(found)}
 
 
 def _kept(before: Mapping[str, Service], service: Service) -> Service:

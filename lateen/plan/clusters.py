@@ -59,7 +59,8 @@ class _Place:
 def of_service(service: Service, directory: Directory, *, captures: bool) -> tuple[Cluster, ...]:
     """Return the clusters of a service's ports in order, each followed by its subsets; UDP ports have none.
 
-    `captures` is false for gateways, which know no original destination and have to find endpoints themselves.
+    `captures` is false for gateways, which know no original destination and have to find endpoints themselves. What
+    browsers speak with a gateway says nothing of a port whose protocol is detected: it is spoken to in HTTP/1.1.
     The same objects are returned while the service and its policy did not change.
     """
     policy, defaults = directory.policy(service), directory.defaults
@@ -99,7 +100,8 @@ def _cluster(
     service, port = place.service, place.port
     settings = traffic.settle(policy, port.number, place.subset, defaults)
     discovery = _discovery(service, settings, captures)
-    follows = _follows_client(port.protocol, settings.pool)
+    spoken = port.protocol if captures or port.protocol is not Protocol.AUTO else Protocol.HTTP
+    follows = follows_client(spoken, settings.pool)
     warmup = traffic.slow_start(settings.load_balancer)
     return Cluster(
         name=names.outbound_cluster(service.host, port.number, place.subset),
@@ -108,7 +110,7 @@ def _cluster(
         port=port.number,
         subset=place.subset,
         labels=place.labels,
-        protocol=port.protocol if follows else _upstream_protocol(port.protocol, settings.pool, defaults),
+        protocol=spoken if follows else _upstream_protocol(spoken, settings.pool, defaults),
         balancing=_balancing(discovery, settings),
         ring_size=traffic.ring_size(settings.load_balancer),
         table_size=traffic.table_size(settings.load_balancer),
@@ -131,8 +133,17 @@ def _cluster(
             prefers_near=service.prefers_near,
         ),
         service=service_name(service),
+        target_port=_target_port(place, discovery),
         origin=_origin(place, policy),
     )
+
+
+def _target_port(place: _Place, discovery: Discovery) -> int | None:
+    """Return the port of whatever address clients call: of an entry without resolution it is the entry's to say."""
+    is_entry = place.service.resolution is Resolution.PASSTHROUGH and not place.service.headless
+    if discovery is not Discovery.ORIGINAL_DESTINATION or not is_entry or not isinstance(place.port.target, int):
+        return None
+    return place.port.target
 
 
 def _discovery(service: Service, settings: Settings, captures: bool) -> Discovery:
@@ -160,7 +171,7 @@ def _balancing(discovery: Discovery, settings: Settings) -> Balancing:
     return Balancing.LEAST_REQUEST if chosen is Balancing.ORIGINAL_DESTINATION else chosen
 
 
-def _follows_client(protocol: Protocol, pool: ConnectionPool | None) -> bool:
+def follows_client(protocol: Protocol, pool: ConnectionPool | None) -> bool:
     """Tell whether the client's version of HTTP is kept: asked for, or the protocol is only known when it is seen."""
     http = pool.http if pool else None
     return protocol is Protocol.AUTO or (protocol.is_http and http is not None and bool(http.use_client_protocol))

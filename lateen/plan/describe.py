@@ -9,6 +9,7 @@ from lateen.api.structs import alias
 from lateen.model.peers import PeerMode
 from lateen.model.proxy import Role
 from lateen.plan import audit, describe_limits, describe_mixer, describe_telemetry
+from lateen.plan.destination_types import FOREVER
 from lateen.plan.http_types import LOOKS_FOR
 from lateen.plan.plain import Plain, distinct, duration, filled, pattern, plain, text_match
 from lateen.plan.types import (
@@ -114,8 +115,8 @@ def chain(described: Chain) -> Plain:
     if isinstance(described, SniffedChain):
         return {**chain(described.http), "else": chain(described.tcp)}
     where = [target(one, described.targets) for one in described.targets]
-    if described.idle_timeout is not None:
-        return {"to": where, "idle timeout": duration(described.idle_timeout)}
+    if described.keeping != FOREVER:
+        return {"to": where[0] if len(where) == 1 else where, "kept": plain(described.keeping)}
     return where[0] if len(where) == 1 else where
 
 

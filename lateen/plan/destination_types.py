@@ -38,6 +38,18 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long connections last that are not looked into: without a byte, and at all."""
+
+    idle_timeout: timedelta | None = None
+    most_duration: timedelta | None = None
+
+
+FOREVER: Final = Keeping()
+"""As Envoy keeps connections: until one end closes, or an hour has passed without a byte."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpProbe:
     """A GET; without `statuses`, ranges with both ends, only 200 says that an endpoint can serve."""
 

@@ -13,7 +13,7 @@ from lateen import names
 from lateen.api.networking.virtual_service import Destination, RouteDestination
 from lateen.model.service import Resolution, Service, ServicePort
 from lateen.plan import sessions, tls, traffic
-from lateen.plan.destination_types import Session, Tunnel
+from lateen.plan.destination_types import FOREVER, Keeping, Session, Tunnel
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory, tcp_ports
 from lateen.plan.types import HashKey, Origin, Target, TcpChain
@@ -44,6 +44,7 @@ class Found:
     hash_keys: tuple[HashKey, ...] = ()
     is_told_apart: bool = False
     tunnel: Tunnel | None = None
+    keeping: Keeping = FOREVER
     session: Session | None = None
     resolves: bool = False
 
@@ -95,6 +96,7 @@ def find(directory: Directory, destination: Destination, namespace: str, listene
         traffic.hash_keys(settings.load_balancer),
         tls.is_told_apart_by_proxy(port, settings),
         traffic.tunnel(settings.tunnel),
+        traffic.keeping(settings),
         sessions.session(directory.session(service)),
         service.resolution is Resolution.DYNAMIC_DNS,
     )
@@ -149,12 +151,13 @@ def _consequence(branches: int) -> str:
 def connection_chain(route: Sequence[RouteDestination], site: Site) -> TcpChain:
     """Settle where the connections of a tcp or tls rule go; they are refused when no destination is left.
 
-    All of them go through the tunnel of the first destination that has one.
+    All of them go through the tunnel of the first destination that has one, and are kept as the first one's are.
     """
     split = [(share, share.found) for share in shares(route, site)]
     targets = tuple(Target(found.cluster, share.weight) for share, found in split)
     return TcpChain(
         targets or (Target(names.BLACK_HOLE_CLUSTER),),
+        keeping=next((found.keeping for _, found in split), FOREVER),
         says_tcp=any(found.is_told_apart for _, found in split),
         keeps_clients=any(traffic.keeps_clients(found.hash_keys) for _, found in split),
         tunnel=next((found.tunnel for _, found in split if found.tunnel), None),

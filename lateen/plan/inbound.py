@@ -31,7 +31,6 @@ from lateen.plan.types import (
     Forward,
     HttpChain,
     InboundPort,
-    Limits,
     Origin,
     Route,
     RouteTable,
@@ -146,19 +145,19 @@ def _inbound(directory: Directory, secured: Mapping[int, EndedTls | None]) -> In
             replace(door, endpoint=door.endpoint or Endpoint(_LOCALHOST, door.target_port or door.port))
             for door in doors
         ]
-    pools = [_pool_of(sidecar.spec, door) if sidecar else None for door in doors]
+    pools = [_pool(door, directory) for door in doors]
     clusters = [_cluster(door, pool, directory) for door, pool in zip(doors, pools, strict=True)]
     peers = directory.view.peers
     ports = [
         InboundPort(
             door.port,
-            REFUSED if door.port in secured and secured[door.port] is None else _chain(door, directory),
+            REFUSED if door.port in secured and secured[door.port] is None else _chain(door, pool, directory),
             door.host,
             peers.of(door.port),
             secured.get(door.port),
             door.opens,
         )
-        for door in doors
+        for door, pool in zip(doors, pools, strict=True)
     ]
     ports += _other_ports(peers, {door.port for door in doors})
     return Inbound((*clusters, PASSTHROUGH), directory.cache.intern(tuple(ports)))
@@ -252,6 +251,15 @@ def _default_endpoint(text: str) -> Endpoint | None:
     return Endpoint(address.strip("[]"), int(port))
 
 
+def _pool(door: _Door, directory: Directory) -> ConnectionPool | None:
+    """Bound what the workload gets: as its Sidecar says, else as clients are told by the host's DestinationRule."""
+    sidecar, service = directory.view.sidecar, directory.services.get(door.host)
+    own = _pool_of(sidecar.spec, door) if sidecar else None
+    if own is not None or service is None:
+        return own
+    return traffic.settle(directory.policy(service), door.service_port, "", directory.defaults).pool
+
+
 def _pool_of(sidecar: Sidecar, door: _Door) -> ConnectionPool | None:
     for listener in sidecar.ingress:
         if listener.port.number == door.port and listener.connection_pool is not None:
@@ -268,9 +276,9 @@ def _cluster(door: _Door, pool: ConnectionPool | None, directory: Directory) -> 
         port=door.port,
         protocol=door.protocol,
         balancing=Balancing.LEAST_REQUEST if is_static else Balancing.ORIGINAL_DESTINATION,
-        limits=_limits(door, pool, directory),
+        limits=traffic.limits(Settings(pool=pool), directory.defaults),
         endpoints=(door.endpoint,) if door.endpoint else (),
-        follows_client_protocol=door.protocol is Protocol.AUTO,
+        follows_client_protocol=clusters.follows_client(door.protocol, pool),
         bind_address="" if is_static else SOURCE_ADDRESS,
         target_port=None if is_static else door.target_port,
         service=clusters.service_name(service) if (service := directory.services.get(door.host)) else None,
@@ -278,17 +286,9 @@ def _cluster(door: _Door, pool: ConnectionPool | None, directory: Directory) -> 
     )
 
 
-def _limits(door: _Door, pool: ConnectionPool | None, directory: Directory) -> Limits:
-    """Bound what the workload gets: as its Sidecar says, else as clients are told by the host's DestinationRule."""
-    service = directory.services.get(door.host)
-    if pool is None and service is not None:
-        pool = traffic.settle(directory.policy(service), door.service_port, "", directory.defaults).pool
-    return traffic.limits(Settings(pool=pool), directory.defaults)
-
-
-def _chain(door: _Door, directory: Directory) -> Chain:
+def _chain(door: _Door, pool: ConnectionPool | None, directory: Directory) -> Chain:
     cluster = names.inbound_cluster(door.port)
-    tcp = TcpChain((Target(cluster),))
+    tcp = TcpChain((Target(cluster),), traffic.keeping(Settings(pool=pool)))
     if door.protocol.is_http:
         return _http_chain(door, cluster, directory)
     if door.protocol is Protocol.AUTO:

@@ -9,6 +9,7 @@ from lateen.api.networking.virtual_service import CLAIM_PREFIX, HttpMatch, Strin
 from lateen.plan.types import ClaimMatch, MatchKind, NamedMatch, RequestMatch, TextMatch
 
 ANY_REQUEST: Final = RequestMatch()
+_EVERY_PATH: Final = ((MatchKind.PREFIX, "/"), (MatchKind.REGEX, ".*"))
 _CLAIM_STEPS: Final = re.compile(r"[^.\[\]]+(?![^\[]*\])|(?<=\[)[^\[\]]+(?=\])")
 
 
@@ -71,7 +72,7 @@ def text_match(match: StringMatch, *, inverted: bool = False, ignore_case: bool 
 
 def is_catch_all(match: RequestMatch) -> bool:
     """Tell whether every request matches."""
-    everywhere = match.path is None or (match.path.kind is MatchKind.PREFIX and match.path.value == "/")
+    everywhere = match.path is None or (match.path.kind, match.path.value) in _EVERY_PATH
     return everywhere and not match.headers and not match.query and not match.claims
 
 

@@ -209,6 +209,7 @@ def _chain(service: Service, port: ServicePort, policy: HostPolicy, defaults: De
     settings = traffic.settle(policy, port.number, "", defaults)
     return TcpChain(
         (Target(names.outbound_cluster(service.host, port.number)),),
+        keeping=traffic.keeping(settings),
         says_tcp=tls.is_told_apart_by_proxy(port, settings),
         keeps_clients=traffic.keeps_clients(traffic.hash_keys(settings.load_balancer)),
         tunnel=traffic.tunnel(settings.tunnel),

@@ -12,7 +12,7 @@ from lateen.api.objects import ConfigObject
 from lateen.api.structs import alias
 from lateen.plan import defaults as mesh_defaults
 from lateen.plan.defaults import Defaults
-from lateen.plan.destination_types import Ping, RetryBudget, Tunnel
+from lateen.plan.destination_types import FOREVER, Keeping, Ping, RetryBudget, Tunnel
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.types import Balancing, Diagnostic, HashKey, Limits, Origin, OutlierDetection
 
@@ -230,12 +230,17 @@ def limits(settings: Settings, defaults: Defaults) -> Limits:
         requests_per_connection=http.max_requests_per_connection or None,
         concurrent_streams=http.max_concurrent_streams or None,
         idle_timeout=http.idle_timeout,
-        tcp_idle_timeout=tcp.idle_timeout,
         connection_duration=tcp.max_connection_duration,
         keepalive=mesh_defaults.keepalive(tcp.tcp_keepalive) or defaults.keepalive,
         ping=_ping(http.http2_keep_alive),
         retry_budget=_retry_budget(budget) if budget else None,
     )
+
+
+def keeping(settings: Settings) -> Keeping:
+    """Read how long connections last that are not looked into."""
+    tcp = settings.pool.tcp if settings.pool else None
+    return Keeping(tcp.idle_timeout, tcp.max_connection_duration) if tcp else FOREVER
 
 
 def tunnel(setting: api.Tunnel | None) -> Tunnel | None:

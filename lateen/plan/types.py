@@ -18,7 +18,7 @@ from lateen.model.endpoint import Endpoint
 from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
-from lateen.plan.destination_types import HealthProbe, Ping, RetryBudget, Session, Spread, Tunnel
+from lateen.plan.destination_types import FOREVER, HealthProbe, Keeping, Ping, RetryBudget, Session, Spread, Tunnel
 from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import SILENCE, ServiceName, Telemetry
 
@@ -321,7 +321,6 @@ class Limits:
     requests_per_connection: int | None = None
     concurrent_streams: int | None = None
     idle_timeout: timedelta | None = None
-    tcp_idle_timeout: timedelta | None = None
     connection_duration: timedelta | None = None
     keepalive: Keepalive | None = None
     ping: Ping | None = None
@@ -535,7 +534,7 @@ class TcpChain:
     """
 
     targets: tuple[Target, ...]
-    idle_timeout: timedelta | None = None
+    keeping: Keeping = FOREVER
     keeps_clients: bool = False
     says_tcp: bool = False
     tunnel: Tunnel | None = None

@@ -8,6 +8,7 @@ from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.model.workload import Locality
 from lateen.names import BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
+from lateen.plan.destination_types import Keeping
 from lateen.plan.telemetry_types import AccessLog, LogFile, Reports, Telemetry
 from lateen.plan.types import (
     Balancing,
@@ -164,7 +165,7 @@ SIDECAR = ProxyPlan(
     outbound_fallback=PASSTHROUGH,
     inbound=(
         InboundPort(9080, HttpChain("inbound|9080||", INBOUND_TABLE), REVIEWS),
-        InboundPort(3306, TcpChain((Target("inbound|3306||"),), timedelta(hours=1))),
+        InboundPort(3306, TcpChain((Target("inbound|3306||"),), Keeping(timedelta(hours=1), timedelta(days=1)))),
         InboundPort(8000, SniffedChain(HttpChain("x", INBOUND_TABLE), TcpChain((Target("inbound|8000||"),)))),
         InboundPort(8001, SniffedChain(HttpChain("x", INBOUND_TABLE), TcpChain((Target("inbound|8001||"),)))),
     ),

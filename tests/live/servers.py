@@ -83,6 +83,11 @@ class Raw(socketserver.StreamRequestHandler):
                 head += more
             path = line.split()[1].decode()
             length = [int(one.split(b":")[1]) for one in head.splitlines() if one.lower().startswith(b"content-length")]
+            if path == "/refuse":
+                self.wfile.write(b"HTTP/1.1 417 Expectation Failed\\r\\ncontent-length: 0\\r\\n\\r\\n")
+                continue
+            if b"100-continue" in head:
+                self.wfile.write(b"HTTP/1.1 100 Continue\\r\\n\\r\\n")
             self.rfile.read(length[0] if length else 0)
             getattr(self, path.strip("/"), self.plain)(head)
             if path == "/upgrade":
@@ -97,6 +102,10 @@ class Raw(socketserver.StreamRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 OK\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n5\\r\\nfirst\\r\\n")
         time.sleep(0.3)
         self.wfile.write(b"6\\r\\nsecond\\r\\n0\\r\\n\\r\\n")
+    def hints(self, head):
+        self.wfile.write(b"HTTP/1.1 103 Early Hints\\r\\nlink: </style.css>\\r\\n\\r\\n")
+        time.sleep(0.1)
+        self.answer(b"whole page")
     def upgrade(self, head):
         self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n")
         while data := self.request.recv(1000):
@@ -134,4 +143,119 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
         print(error.code().name, error.details())
         print("trailer", dict(error.trailing_metadata())["x-trailer"])
     said.put(None)
+"""
+EITHER_HTTP = """
+import socketserver, sys, h2.config, h2.connection, h2.events
+class Either(socketserver.BaseRequestHandler):
+    def handle(self):
+        data = self.request.recv(65536)
+        (self.second if data.startswith(b"PRI *") else self.first)(data)
+    def first(self, data):
+        while data:
+            version = data.split(b"\\r\\n")[0].split()[-1]
+            self.request.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n%b" % (len(version), version))
+            data = self.request.recv(65536)
+    def second(self, data):
+        talking = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        talking.initiate_connection()
+        while data:
+            for event in talking.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    talking.send_headers(event.stream_id, [(":status", "200")])
+                    talking.send_data(event.stream_id, b"HTTP/2", end_stream=True)
+            self.request.sendall(talking.data_to_send())
+            data = self.request.recv(65536)
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Either).serve_forever()
+"""
+TICKS = """
+import concurrent.futures, os, signal, sys, threading, grpc
+ends = threading.Event()
+def tick(request, context):
+    while not ends.wait(0.1):
+        yield os.environ["HOSTNAME"].encode()
+    yield b"bye"
+handlers = {"Tick": grpc.unary_stream_rpc_method_handler(tick)}
+server = grpc.server(
+    concurrent.futures.ThreadPoolExecutor(8), handlers=(grpc.method_handlers_generic_handler("test.Clock", handlers),)
+)
+server.add_insecure_port("0.0.0.0:" + sys.argv[1])
+server.start()
+signal.signal(signal.SIGTERM, lambda *_: ends.set())
+ends.wait()
+server.stop(5).wait()
+"""
+TICKS_HEARD = """
+import sys, grpc
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    try:
+        for tick in channel.unary_stream("/test.Clock/Tick")(b"", timeout=60):
+            print(tick.decode(), flush=True)
+        print("ended", flush=True)
+    except grpc.RpcError as error:
+        print(error.code().name, error.details(), flush=True)
+"""
+FAREWELL = """
+import os, signal, socketserver, sys
+talking = []
+class Farewell(socketserver.StreamRequestHandler):
+    def handle(self):
+        while self.rfile.readline() not in (b"\\r\\n", b""):
+            pass
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n")
+        talking.append(self.request)
+        while data := self.request.recv(1000):
+            self.request.sendall(data.upper())
+        talking.remove(self.request)
+        if leaving and not talking:
+            os._exit(0)
+leaving = []
+def end(*_):
+    leaving.append(True)
+    for one in talking:
+        one.sendall(b"bye")
+signal.signal(signal.SIGTERM, end)
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer.daemon_threads = True
+socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Farewell).serve_forever()
+"""
+FAREWELL_HEARD = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 80), timeout=60) as talking:
+    talking.sendall(b"GET / HTTP/1.1\\r\\nhost: x\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n")
+    print(talking.recv(1000).split(b"\\r\\n")[0].decode(), flush=True)
+    talking.settimeout(0.1)
+    heard, said = b"", 0
+    while b"bye" not in heard:
+        try:
+            talking.sendall(b"x")
+            said += 1
+            more = talking.recv(1000)
+            heard += more
+            if not more:
+                break
+        except TimeoutError:
+            pass
+        except OSError:
+            break
+    print("bye" if b"bye" in heard else "cut off", heard.count(b"X") > said // 2, flush=True)
+"""
+IDLER = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], 7000), timeout=20) as talking:
+    talking.sendall(b"hello")
+    talking.recv(100)
+    try:
+        print("closed" if talking.recv(100) == b"" else "answered")
+    except TimeoutError:
+        print("still open")
+"""
+NAMER = """
+import os, socketserver, sys
+class Namer(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(100)
+        self.request.sendall(os.environ["HOSTNAME"].encode())
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Namer).serve_forever()
 """

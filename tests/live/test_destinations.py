@@ -1,8 +1,12 @@
 """What DestinationRules do to the connections behind a route."""
 
 from collections import Counter
+from typing import Any
+
+import pytest
 
 from tests.live.mesh import Caller, Mesh, until
+from tests.live.servers import ECHO, IDLER, NAMER
 from tests.live.yaml_texts import (
     TO_V1,
     TO_V2,
@@ -91,6 +95,96 @@ def test_equal_headers_go_to_one_endpoint(httpbin: Mesh, sleep: Caller) -> None:
         }
     assert {len(found) for found in pods.values()} == {1}
     assert len(set.union(*pods.values())) == 2
+
+
+@pytest.mark.parametrize(
+    "key, asking",
+    [
+        ("{httpCookie: {name: session}}", {"headers": {"cookie": "session=%s"}}),
+        ("{httpQueryParameterName: user}", {"url": "?user=%s"}),
+        ("{httpHeaderName: x-user, maglev: {tableSize: 101}}", {"headers": {"x-user": "%s"}}),
+        ("{httpHeaderName: x-user, ringHash: {minimumRingSize: 16}}", {"headers": {"x-user": "%s"}}),
+    ],
+)
+def test_what_is_equal_in_requests_binds_them_to_an_endpoint(
+    httpbin: Mesh, sleep: Caller, key: str, asking: dict[str, Any]
+) -> None:
+    with httpbin.having(destination_rule(f"{{loadBalancer: {{consistentHash: {key}}}}}")):
+        pods = []
+        for user in range(8):
+            headers = {name: value % user for name, value in asking.get("headers", {}).items()}
+            url = f"{HTTPBIN}/get{asking.get('url', '') % user if 'url' in asking else ''}"
+            pods.append({each.pod for each in sleep.requests(url, 6, headers=headers)})
+    assert {len(found) for found in pods} == {1}
+    assert len(set.union(*pods)) == 2
+
+
+def test_a_client_without_the_cookie_is_given_one_that_binds_it(httpbin: Mesh, sleep: Caller) -> None:
+    cookie = "{httpCookie: {name: session, path: /, ttl: 1h}}"
+    with httpbin.having(destination_rule(f"{{loadBalancer: {{consistentHash: {cookie}}}}}")):
+        first = sleep.get(f"{HTTPBIN}/get")
+        given = first.headers.get("set-cookie", "")
+        bound = sleep.requests(f"{HTTPBIN}/get", 8, headers={"cookie": given.split(";")[0]})
+    assert given.startswith("session=")
+    assert "Max-Age=3600; Path=/" in given
+    assert {each.pod for each in bound} == {first.pod}
+
+
+def test_a_cookie_without_a_time_to_live_is_given_to_nobody(httpbin: Mesh, sleep: Caller) -> None:
+    with httpbin.having(destination_rule("{loadBalancer: {consistentHash: {httpCookie: {name: session}}}}")):
+        answers = sleep.requests(f"{HTTPBIN}/get", 30)
+    assert not any("set-cookie" in each.headers for each in answers)
+    assert len({each.pod for each in answers}) == 2
+
+
+def test_a_client_s_address_binds_its_requests(httpbin: Mesh, sleep: Caller) -> None:
+    with httpbin.having(destination_rule("{loadBalancer: {consistentHash: {useSourceIp: true}}}")):
+        assert len({each.pod for each in sleep.requests(f"{HTTPBIN}/get", 20)}) == 1
+
+
+@pytest.mark.parametrize("routed", [False, True], ids=["by the service", "by a tcp rule"])
+def test_a_client_s_address_binds_its_connections(httpbin: Mesh, sleep: Caller, routed: bool) -> None:
+    probe = "readinessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}"
+    pods = (
+        pod(f"namer-{number}", container([httpbin.python, "-c", NAMER, "7000"], more=probe), app="namer")
+        for number in range(3)
+    )
+    route = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: namer}
+spec: {hosts: [namer], tcp: [{route: [{destination: {host: namer}}]}]}
+"""
+    texts = [service("namer", "{name: tcp, port: 7000}"), *pods, *([route] if routed else [])]
+
+    def reached() -> set[str]:
+        return {sleep.talk("namer", 7000, send="who?")["reply"] for _ in range(15)}
+
+    with httpbin.having(together(*texts)):
+        spread = reached()
+        with httpbin.having(destination_rule("{loadBalancer: {consistentHash: {useSourceIp: true}}}", "namer")):
+            bound = reached()
+    assert len(spread) > 1
+    assert len(bound) == 1
+
+
+@pytest.mark.parametrize("bound", ["idleTimeout: 0.5s", "maxConnectionDuration: 0.5s"])
+def test_connections_last_as_long_as_the_rule_lets_them(httpbin: Mesh, bound: str) -> None:
+    echo = pod(
+        "echo",
+        container(
+            [httpbin.python, "-c", ECHO, "7000"], more="readinessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}"
+        ),
+    )
+    with httpbin.having(
+        together(
+            service("echo", "{name: tcp, port: 7000}"),
+            echo,
+            destination_rule(f"{{connectionPool: {{tcp: {{{bound}}}}}}}", "echo"),
+        )
+    ):
+        said = httpbin.do("exec", "deploy/sleep", "--", httpbin.python, "-c", IDLER, "echo")
+    assert said.strip() == "closed"
 
 
 def test_round_robin_shares_evenly(httpbin: Mesh, sleep: Caller) -> None:

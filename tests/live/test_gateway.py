@@ -7,23 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.mesh import Caller, Mesh, until
-from tests.live.yaml_texts import TO_V1, TO_V2, VERSIONS, rule, together
+from tests.live.yaml_texts import TO_V1, TO_V2, VERSIONS, gateway, rule, together
 
 GATEWAY_NAMESPACE = "istio-system"
-
-
-def gateway(*hosts: str) -> str:
-    """A Gateway for some hosts."""
-    return f"""
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: door}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers:
-  - port: {{number: 8080, name: http, protocol: HTTP}}
-    hosts: [{", ".join(f'"{host}"' for host in hosts)}]
-"""
 
 
 @pytest.fixture(autouse=True, scope="module")

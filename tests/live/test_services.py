@@ -250,6 +250,52 @@ def test_an_entry_without_resolution_is_let_through_to_where_it_points(
     assert (before, answer.status, answer.body) == (0, 200, f"host {HOST}:{host_port}")
 
 
+def test_an_entry_without_resolution_says_which_port_of_an_address_is_meant(
+    httpbin: Mesh, sleep: Caller, host_port: int
+) -> None:
+    through = f"""
+  resolution: NONE
+  ports: [{{number: 8888, name: http, protocol: HTTP, targetPort: {host_port}}}]
+"""
+    with httpbin.having(service_entry(HOST, through)):
+        assert sleep.get(f"http://{HOST}:8888/").body == f"host {HOST}:8888"
+
+
+def test_entries_for_one_host_add_up(httpbin: Mesh, sleep: Caller, host_port: int, greeting_port: int) -> None:
+    requests = f"""
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {host_port}}}]
+  endpoints: [{{address: 10.244.0.254}}]
+"""
+    connections = f"""
+  resolution: STATIC
+  ports: [{{number: 9000, name: tcp, protocol: TCP, targetPort: {greeting_port}}}]
+  endpoints: [{{address: 10.244.0.254}}]
+"""
+    another = service_entry("legacy.example.com", connections).replace("name: legacy-example-com", "name: more")
+    with httpbin.having(together(service_entry("legacy.example.com", requests), another)):
+        answer = sleep.get("http://legacy.example.com/")
+        said = sleep.talk("legacy.example.com", 9000, server_first=True)
+    assert (answer.status, said["greeting"]) == (200, "welcome from the host")
+
+
+@pytest.mark.parametrize("how", [(), ("+tcp",)], ids=["datagrams", "a stream"])
+def test_names_are_told_over_both_kinds_of_transport(httpbin: Mesh, how: tuple[str, ...]) -> None:
+    asked = ("dig", *how, "+short", "+time=2", "httpbin.default.svc.cluster.local")
+    told = httpbin.do("exec", "deploy/sleep", "--", *asked).split()
+    assert told == [httpbin.do("exec", "deploy/sleep", "--", "getent", "ahostsv4", "httpbin").split()[0]]
+
+
+def test_a_workload_may_call_itself_by_every_way(httpbin: Mesh) -> None:
+    ports = "{name: http, port: 80, targetPort: 7000}, {name: tcp, port: 81, targetPort: 7000}"
+    with httpbin.having(together(service("own", ports, app="self"), server(httpbin, "self", NAMED, 7000))):
+        address = httpbin.ready("self")[0]["address"]
+        with httpbin.call_from("self") as caller:
+            urls = ("http://own/", "http://own:81/", f"http://{address}:7000/", "http://localhost:7000/")
+            answers = [caller.get(url) for url in urls]
+    assert [(answer.status, answer.body) for answer in answers] == [(200, "self")] * 4
+
+
 def test_routes_hold_for_an_entry(httpbin: Mesh, sleep: Caller, host_port: int) -> None:
     static = f"""
   resolution: STATIC

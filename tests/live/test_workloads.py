@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.live.conftest import ECHO_IMAGE
-from tests.live.mesh import EXAMPLES, SITE_PACKAGES, Answer, Caller, Mesh, until
+from tests.live.mesh import SITE_PACKAGES, Answer, Caller, Mesh, until
 from tests.live.servers import GRPC, NAMED
-from tests.live.yaml_texts import container, deployment, pod, service, together
+from tests.live.yaml_texts import container, deployment, pod, replicated, service, together
 
 
 def logged(mesh: Mesh, workload: str, container_name: str = "app") -> str:
@@ -258,21 +258,10 @@ def test_ignored_fields_are_told_once(httpbin: Mesh) -> None:
 # Change under load
 
 
-def replicated(mesh: Mesh, replicas: int, version: str = "1") -> str:
-    """A service with some instances that drain before they end."""
-    more = f"""
-    env: [{{name: PYTHONPATH, value: {EXAMPLES}/bookinfo/services}}, {{name: SERVICE_VERSION, value: "{version}"}}]
-    readinessProbe: {{httpGet: {{path: /health, port: 8080}}, periodSeconds: 1}}
-    """
-    one = container(["python3", f"{EXAMPLES}/httpbin/httpbin.py"], more=more)
-    text = deployment("many", one, replicas=replicas).replace("GracePeriodSeconds: 1", "GracePeriodSeconds: 10")
-    return together(service("many", "{name: http, port: 80, targetPort: 8080}"), text)
-
-
 @pytest.fixture
 def many(httpbin: Mesh) -> Iterator[None]:
     """The service `many` with two instances."""
-    with httpbin.having(replicated(httpbin, 2)):
+    with httpbin.having(replicated(2)):
         yield
 
 
@@ -290,7 +279,7 @@ def test_a_rolling_update_fails_no_request(httpbin: Mesh, sleep: Caller, many: N
     old = {row["name"] for row in httpbin.ready("many", 2)}
     with sleep.load("http://many/get", by_version=True) as load:
         load.more(200)
-        httpbin.apply(replicated(httpbin, 2, version="2"))
+        httpbin.apply(replicated(2, version="2"))
         until(lambda: not old & {row["name"] for row in httpbin.instances("many")}, 40, "the old instances to be gone")
         httpbin.ready("many", 2)
         load.more(200)

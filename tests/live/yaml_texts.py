@@ -3,6 +3,10 @@
 import json
 from textwrap import dedent, indent
 
+from tests.platforms.local.live_mesh import ROOT
+
+EXAMPLES = ROOT / "examples"
+
 VERSIONS = """
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -45,6 +49,20 @@ spec:
   subsets:
   - {{name: v1, labels: {{version: v1}}}}
   - {{name: v2, labels: {{version: v2}}}}
+"""
+
+
+def gateway(*hosts: str) -> str:
+    """A Gateway for some hosts."""
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: door}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: 8080, name: http, protocol: HTTP}}
+    hosts: [{", ".join(f'"{host}"' for host in hosts)}]
 """
 
 
@@ -106,6 +124,17 @@ spec:
     spec:
 {indent(_pod_spec(containers, spec), "    ")}
 """
+
+
+def replicated(replicas: int, version: str = "1") -> str:
+    """A service with some instances that drain before they end."""
+    more = f"""
+    env: [{{name: PYTHONPATH, value: {EXAMPLES}/bookinfo/services}}, {{name: SERVICE_VERSION, value: "{version}"}}]
+    readinessProbe: {{httpGet: {{path: /health, port: 8080}}, periodSeconds: 1}}
+    """
+    one = container(["python3", f"{EXAMPLES}/httpbin/httpbin.py"], more=more)
+    text = deployment("many", one, replicas=replicas).replace("GracePeriodSeconds: 1", "GracePeriodSeconds: 10")
+    return together(service("many", "{name: http, port: 80, targetPort: 8080}"), text)
 
 
 def together(*texts: str) -> str:

@@ -12,15 +12,26 @@ def test_the_first_change_after_a_quiet_time_is_pushed_at_once() -> None:
     assert debounce.delay(200.0) == 0
 
 
-def test_changes_that_keep_coming_are_bundled_in_longer_and_longer_windows_up_to_100_ms() -> None:
+@pytest.mark.parametrize(
+    "cost_ms, expected",
+    [
+        (0.5, [0, 10, 10, 10, 10, 10, 10]),
+        (3, [0, 10, 20, 30, 30, 30, 30]),
+        (20, [0, 40, 80, 100, 100, 100, 100]),
+        (80, [0, 100, 100, 100, 100, 100, 100]),
+    ],
+)
+def test_changes_that_keep_coming_are_bundled_in_windows_that_grow_with_what_a_push_costs(
+    cost_ms: float, expected: list[int]
+) -> None:
     debounce, now, gaps = Debounce(), 100.0, []
-    for _ in range(8):
+    for _ in expected:
         gap = debounce.delay(now)
         gaps.append(round(1000 * gap))
         now += gap
-        debounce.pushed(now, now + 0.001)
-        now += 0.001
-    assert gaps == [0, 10, 20, 40, 80, 100, 100, 100]
+        debounce.pushed(now, now + cost_ms / 1000)
+        now += cost_ms / 1000
+    assert gaps == expected
 
 
 def test_a_pause_makes_the_next_push_quick_again() -> None:

@@ -125,3 +125,28 @@ def test_deriving_step_by_step_equals_deriving_at_once() -> None:
     end, difference = next_snapshot(middle, Inputs(start.config, final, {}, start.mesh), [workload("r1", "").key])
     assert end == start
     assert difference.endpoints == {PortKey(HOST, 9080)}
+
+
+def test_entries_of_one_namespace_for_one_host_add_up_where_they_say_the_same_else() -> None:
+    def entry(name: str, port: int, *, resolution: str = "STATIC", namespace: str = "default") -> str:
+        return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  hosts: [api.example]
+  resolution: {resolution}
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 192.0.2.{port % 100}}}]
+"""
+
+    def ports(*texts: str) -> list[int]:
+        return [port.number for port in mesh("\n---\n".join(texts)).services["api.example"].ports]
+
+    assert ports(entry("a", 80), entry("b", 81)) == [80, 81]
+    assert ports(entry("b", 81), entry("a", 80)) == [80, 81]
+    assert ports(entry("a", 80), entry("b", 81, resolution="DNS")) == [80]
+    assert ports(entry("a", 80), entry("b", 81, namespace="depot")) == [80]
+    together = mesh("\n---\n".join((entry("a", 80), entry("b", 80).replace("192.0.2.80", "192.0.2.9"))))
+    (known,) = [found for key, found in together.endpoints.items() if key.host == "api.example"]
+    assert [one.address for one in known] == ["192.0.2.80", "192.0.2.9"]

@@ -70,7 +70,7 @@ def test_a_service_has_a_cluster_for_each_port_and_subset() -> None:
          " idleTimeout: 6s, maxConcurrentStreams: 8}}}",
          {"limits": {"connect timeout": "1s", "connections": 7, "pending requests": 2, "requests": 3, "retries": 4,
                      "requests per connection": 5, "concurrent streams": 8, "idle timeout": "6s",
-                     "tcp idle timeout": "5s", "keepalive": {"time": "60s"}}}),
+                     "keepalive": {"time": "60s"}}}),
         ("{outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 3, interval: 1s, baseEjectionTime: 2s,"
          " maxEjectionPercent: 100, minHealthPercent: 20}}",
          {"outliers": {"consecutive 5xx": None, "consecutive gateway": 3, "interval": "1s", "ejection time": "2s",
@@ -134,7 +134,8 @@ def test_the_mesh_s_defaults_hold_where_no_rule_says_otherwise() -> None:
         ("{hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC,"
          " endpoints: [{address: 192.0.2.1}]}", {"discovery": "eds", "protocol": "HTTP"}),
         ("{hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}]}",
-         {"discovery": "original-destination", "protocol": "HTTP", "balancing": "original-destination"}),
+         {"discovery": "original-destination", "protocol": "HTTP", "balancing": "original-destination",
+          "target port": 80}),
     ],
 )  # fmt: skip
 def test_service_entries_resolve_as_they_say(entry: str, expected: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from lateen.api.fields import (
     EMPTY_MAP,
@@ -65,7 +65,12 @@ class StringMatch(Checked):
             yield Problem("must not be empty: leave the condition out to match everything", chosen[0])
 
 
-StringMatches = Annotated[Mapping[str, StringMatch], FROZEN]
+def _presence(written: object) -> object:
+    """Read the regex `*`, which is no expression, as Istio does: any value will do."""
+    return {} if written == {"regex": "*"} else written
+
+
+StringMatches = Annotated[Mapping[str, Annotated[StringMatch, BeforeValidator(_presence)]], FROZEN]
 
 
 def _check_destination(host: str) -> str:

@@ -29,6 +29,8 @@ from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import NO_GUARD, Guard, HttpChain
 
 NAME: Final = "envoy.filters.network.http_connection_manager"
+NO_HOST: Final = "host.unknown"
+"""The host of a request in HTTP/1.0 that names none, as simple health checks send them. Gateways refuse these."""
 
 _ESCAPED_SLASHES: Final = {
     EscapedSlashes.UNSPECIFIED: hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED,
@@ -68,6 +70,8 @@ def http_connection_manager(
     message.access_log.extend(stats_logs.request_metrics(reports.metrics, vantage))
     message.access_log.extend(audit_logs.http_records(guard, side))
     _read_requests(message, manner.paths)
+    if side is not Side.GATEWAY:
+        message.http_protocol_options.default_host_for_http_10 = NO_HOST
     _trust_client(message, side, manner.headers)
     message.xff_num_trusted_hops = trusted_proxies
     tracing.write_tracing(message, reports.tracing)
@@ -103,8 +107,12 @@ def _look_up(message: Any, plan: HttpChain, operation: str, side: Side, headers:
 
 
 def _read_requests(message: Any, paths: PathReading) -> None:
-    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them."""
+    """Write what is accepted: any HTTP, WebSockets, and what is done to paths before rules and routes see them.
+
+    Whether a client that waits may go on is the server's to say, as are its early hints.
+    """
     message.http_protocol_options.accept_http_10 = True
+    message.proxy_100_continue = True
     message.normalize_path.value = paths.normalizes
     message.merge_slashes = paths.merges_slashes
     message.path_with_escaped_slashes_action = _ESCAPED_SLASHES[paths.escaped_slashes]

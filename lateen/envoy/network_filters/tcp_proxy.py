@@ -9,6 +9,7 @@ from lateen.envoy import audit_logs, stats_logs
 from lateen.envoy.access_logs import connection_logs
 from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.values import duration, typed
+from lateen.plan.destination_types import Keeping
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import NO_GUARD, Guard, Target, TcpChain
 
@@ -35,9 +36,16 @@ def tcp_proxy(plan: TcpChain, reports: Reports, vantage: Vantage, guard: Guard =
     if plan.tunnel is not None:
         message.tunneling_config.hostname = f"{plan.tunnel.host}:{plan.tunnel.port}"
         message.tunneling_config.use_post = plan.tunnel.by_post
+    _keep(message, plan.keeping)
+    return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
+
+
+def _keep(message: Any, plan: Keeping) -> None:
+    """Write how long a connection lasts."""
     if plan.idle_timeout is not None:
         message.idle_timeout.CopyFrom(duration(plan.idle_timeout))
-    return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
+    if plan.most_duration is not None:
+        message.max_downstream_connection_duration.CopyFrom(duration(plan.most_duration))
 
 
 def _aim(message: Any, targets: tuple[Target, ...]) -> None:

@@ -39,6 +39,12 @@ SCHEMA_ERROR: Final = "IST0106"
 SCHEMA_WARNING: Final = "IST0133"
 _E, _W, _I = Level.ERROR, Level.WARNING, Level.INFO
 
+
+def _overruled(world: World) -> Found:
+    yield from groups.contradicted(world)
+    yield from services.hosts_of_others(world)
+
+
 CODES: Final = (
     Code("IST0002", _W, "uses a deprecated field", deprecations.deprecated_fields),
     Code(Doubt.MISSING, _E, "names something that does not exist", references.missing),
@@ -99,7 +105,7 @@ CODES: Final = (
     Code(Doubt.OTHER, _W, "does not do all that it seems to say"),
     Code(Doubt.NO_EFFECT_YET, _W, "says something that this release does not act on"),
     Code(Doubt.NEVER_MATCHES, _W, "has a condition that never holds"),
-    Code(Doubt.OVERRULED, _W, "is overruled by another object", groups.contradicted),
+    Code(Doubt.OVERRULED, _W, "is overruled by another object", _overruled),
     Code(Doubt.NOT_OPEN, _W, "has a server that is not open"),
     Code(Doubt.DENIES, _W, "denies or passes more than it seems to"),
     Code(Doubt.NO_KEYS, _W, "verifies tokens with keys that could not be fetched"),

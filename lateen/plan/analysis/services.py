@@ -98,6 +98,18 @@ def _are_full(item: ConfigObject[ServiceEntry]) -> bool:
     return not any(host.startswith("*") for host in item.spec.hosts) and item.spec.resolution is not Resolution.NONE
 
 
+def hosts_of_others(world: World) -> Found:
+    """Yield hosts of ServiceEntries that belong to another object, with which these cannot be put together."""
+    for item in world.all(ServiceEntry):
+        for position, made in enumerate(services.of_entry(item, world.mesh, {})):
+            owner = world.snapshot.declared.get(made.host)
+            if owner is None or owner.origin == item.key or services.together(owner, made) is not owner:
+                continue
+            says = f"has no effect: {made.host} belongs to {owner.origin}"
+            why = "only ServiceEntries of one namespace with the same resolution, location and exportTo add up"
+            yield at(item.key, f"spec.hosts[{position}]"), f"{says}; {why}"
+
+
 def entry_conflicts(world: World) -> Found:
     """Yield ServiceEntries that say another protocol for a host's port than an older one."""
     first: defaultdict[tuple[str, int], list[tuple[EntryProtocol, ConfigObject[ServiceEntry]]]] = defaultdict(list)
