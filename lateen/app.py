@@ -24,6 +24,7 @@ from typing import Final
 import uvloop
 
 from lateen import names
+from lateen.api.mesh.mesh_config import TracingServiceName
 from lateen.api.objects import ObjectKey
 from lateen.envoy.bootstrap import bootstrap
 from lateen.errors import LateenError, Unavailable
@@ -34,6 +35,7 @@ from lateen.manager.pushes import Pushes
 from lateen.manager.registrations import Registrations
 from lateen.manager.store import Store
 from lateen.model import node_metadata
+from lateen.model.peer_names import canonical_service
 from lateen.model.proxy import Role
 from lateen.model.snapshot import Snapshot
 from lateen.model.workload import NOWHERE, WorkloadKey
@@ -433,10 +435,9 @@ def _patching(loop: ControlLoop, review: PatchReview) -> Patching:
 def _agent_settings(settings: Settings, identities: Identities, patched: Patching) -> AgentSettings:
     async def bootstrap_of(request: BootstrapRequest) -> Mapping[str, object]:
         node = names.NodeId(request.role.value, request.address, request.key.name, request.key.namespace)
-        app = request.labels.get("app", request.key.name)
         said = bootstrap(
             str(node),
-            f"{app}.{request.key.namespace}",
+            _service_name(request),
             xds_socket=request.xds_socket,
             sds_socket=request.sds_socket,
             admin_socket=request.admin_socket,
@@ -447,7 +448,9 @@ def _agent_settings(settings: Settings, identities: Identities, patched: Patchin
             metadata=_node_metadata(request),
             locality=request.locality,
             knows_replicas=request.role is Role.SIDECAR and request.locality != NOWHERE,
-            kept=request.statistics,
+            kept=request.settings.statistics,
+            connections=request.settings.connections,
+            runtime=request.settings.runtime,
             version=metadata.version("lateen"),
             socket_mark=None if request.role is Role.GATEWAY else names.PROXY_SOCKET_MARK,
         )
@@ -464,6 +467,19 @@ def _agent_settings(settings: Settings, identities: Identities, patched: Patchin
         host_address=settings.host_address,
         metrics_port=metrics_door.PORT,
     )
+
+
+def _service_name(request: BootstrapRequest) -> str:
+    """Compose what traces call a workload."""
+    app = request.labels.get("app", request.key.name)
+    canonical = canonical_service(app, request.labels)
+    match request.settings.service_name:
+        case TracingServiceName.APP_LABEL_AND_NAMESPACE:
+            return f"{app}.{request.key.namespace}"
+        case TracingServiceName.CANONICAL_NAME_ONLY:
+            return canonical
+        case TracingServiceName.CANONICAL_NAME_AND_NAMESPACE:
+            return f"{canonical}.{request.key.namespace}"
 
 
 def _node_metadata(request: BootstrapRequest) -> dict[str, object]:

@@ -143,6 +143,10 @@ def virtual_host(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
+HTTP_PROXY_TABLE: Final = "http_proxy"
+"""The name of the route configuration of the port at which a sidecar is an HTTP proxy."""
+
+
 def http_route_table(port: int) -> str:
     """Compose the name of a sidecar's route configuration for all HTTP services of a port."""
     return str(port)

@@ -1,6 +1,6 @@
 """All config objects at one moment, as a value."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
@@ -41,6 +41,16 @@ class ConfigSet:
         changed = object.__new__(ConfigSet)
         changed._kinds = _applied(self._kinds, list(changes))
         return changed
+
+    def within(self, chosen: Callable[[str], bool], before: "ConfigSet") -> "ConfigSet":
+        """Return the objects of the chosen namespaces; shelves that are the same as in `before` are the same object."""
+        narrowed = object.__new__(ConfigSet)
+        narrowed._kinds = {
+            kind: found
+            for kind, shelves in self._kinds.items()
+            if (found := _within(shelves, chosen, before._kinds.get(kind, _NOWHERE)))
+        }
+        return narrowed
 
     def of(self, kind: kinds.Kind | type[S], namespace: str | None = None) -> tuple[ConfigObject[S], ...]:
         """Return the objects of a kind, of all namespaces or one, ordered by namespace and name."""
@@ -93,6 +103,12 @@ class ConfigSet:
 
 
 _Kinds = Mapping[tuple[str, str], Shelves]
+
+
+def _within(shelves: Shelves, chosen: Callable[[str], bool], before: Shelves) -> Shelves:
+    found = {namespace: shelf for namespace, shelf in shelves.items() if chosen(namespace)}
+    is_same = found.keys() == before.keys() and all(found[name] is before[name] for name in found)
+    return before if is_same else found
 
 
 def _applied(before: _Kinds, changes: list[Change]) -> _Kinds:

@@ -13,7 +13,7 @@ from lateen.api.core.config_map import ConfigMap
 from lateen.api.core.metadata import ObjectMeta
 from lateen.api.documents import Document, read_documents
 from lateen.api.fields import is_label, is_subdomain
-from lateen.api.mesh import settings
+from lateen.api.mesh import doubts, settings
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.nodes import MAX_DEPTH
 from lateen.api.objects import (
@@ -144,7 +144,7 @@ def _decode_document(document: Document, default_namespace: str) -> Iterator[Con
     if metadata is None or spec is None or faults:
         yield from _violations(faults, document, subject)
         return
-    yield from _violations(_warnings(spec), document, subject, Severity.WARNING)
+    yield from _violations(_warnings(spec, metadata), document, subject, Severity.WARNING)
     yield _object(document, row, metadata, spec)
 
 
@@ -263,10 +263,18 @@ def _mesh_faults(config_map: ConfigMap, content: dict[str, Any]) -> tuple[Fault,
     return tuple(Fault(joined_path(path, fault.path) if fault.path else path, fault.message) for fault in read)
 
 
-def _warnings(spec: Struct) -> tuple[Fault, ...]:
-    if not isinstance(spec, OpenStruct):
-        return ()
-    return tuple(Fault(f"spec.{path}", "unknown setting, kept without effect") for path in unknown_fields(spec))
+def _warnings(spec: Struct, metadata: ObjectMeta) -> Iterator[Fault]:
+    """Yield what is legal but will not be done."""
+    if isinstance(spec, MeshConfig):
+        yield from (Fault(f"spec.{fault.path}", fault.message) for fault in doubts.of_mesh(spec))
+    elif isinstance(spec, ConfigMap) and metadata.name == settings.CONFIG_MAP_NAME:
+        read = settings.read_mesh_config(spec.data.get(settings.CONFIG_MAP_KEY, ""))
+        path = joined_path("data", settings.CONFIG_MAP_KEY)
+        found = doubts.of_mesh(read) if isinstance(read, MeshConfig) else ()
+        yield from (Fault(joined_path(path, fault.path), fault.message) for fault in found)
+    elif isinstance(spec, OpenStruct):
+        for name in unknown_fields(spec):
+            yield Fault(f"spec.{name}", "unknown setting, kept without effect")
 
 
 def _violations(

@@ -32,8 +32,14 @@ def alias(name: str) -> str:
     return _SPELT_OTHERWISE.get(name) or to_camel(name)
 
 
+@dataclass(frozen=True, slots=True)
 class NoEffect:
-    """Marks a field that is accepted, so that real-world documents are, but that no part of this release reads."""
+    """Marks a field that is accepted, so that real-world documents are, but that no part of this release reads.
+
+    With a `reason`, whoever sets the field is told so: a sentence without its subject, the field.
+    """
+
+    reason: str = ""
 
 
 class Struct(BaseModel):
@@ -121,7 +127,12 @@ def _listed(struct: Struct, names: tuple[str, ...]) -> str:
 
 def without_effect(struct: Struct) -> tuple[str, ...]:
     """Return the paths of the fields that are set but that no part of this release reads, in document order."""
-    return tuple(_ignored_below(struct, ""))
+    return tuple(path for path, _ in _ignored_below(struct, ""))
+
+
+def told_without_effect(struct: Struct) -> tuple[tuple[str, str], ...]:
+    """Return the paths of the fields that are set, have no effect, and of which it is said why; with the reasons."""
+    return tuple((path, mark.reason) for path, mark in _ignored_below(struct, "") if mark.reason)
 
 
 def unknown_fields(struct: Struct) -> tuple[str, ...]:
@@ -129,11 +140,12 @@ def unknown_fields(struct: Struct) -> tuple[str, ...]:
     return tuple(_unknown_below(struct, ""))
 
 
-def _ignored_below(struct: Struct, path: str) -> Iterator[str]:
+def _ignored_below(struct: Struct, path: str) -> Iterator[tuple[str, NoEffect]]:
     for name, field in type(struct).model_fields.items():
         if name in struct.model_fields_set:
-            if any(isinstance(mark, NoEffect) for mark in field.metadata):
-                yield path + alias(name)
+            marks = [mark for mark in field.metadata if isinstance(mark, NoEffect)]
+            if marks:
+                yield path + alias(name), marks[-1]
             else:
                 for below, inner in _structs_in(getattr(struct, name), path + alias(name)):
                     yield from _ignored_below(inner, f"{below}.")

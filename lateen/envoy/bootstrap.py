@@ -60,6 +60,8 @@ def bootstrap(
     locality: Locality = NOWHERE,
     knows_replicas: bool = False,
     kept: Statistics = USUAL,
+    connections: int | None = None,
+    runtime: Mapping[str, str] = MappingProxyType({}),
     version: str = "",
     socket_mark: int | None = PROXY_SOCKET_MARK,
     admin_port: int = ADMIN_PORT,
@@ -75,7 +77,8 @@ def bootstrap(
     `metrics_socket`, at `metrics_path`; without one the port is not open. `cluster` is the name of the service that
     the proxy stands for, and `locality` where it is. One that `knows_replicas` asks for the endpoints of its own
     service, to compare where they are with where others are. `kept` are its statistics, and `version` is what
-    `istio_build` says of it.
+    `istio_build` says of it. It takes so many `connections` at once, and has `runtime` values of Envoy's
+    own.
     `socket_mark` marks the proxy's own connections, so that they are not captured; None leaves them unmarked, where
     nothing is captured or marks are not permitted.
     """
@@ -100,14 +103,14 @@ def bootstrap(
             ],
             "listeners": [
                 _admin_listener(admin_port),
-                _metrics_listener(metrics_port, version),
-                *((_merged_metrics_listener(metrics_path, version),) if metrics_socket else ()),
+                _metrics_listener(metrics_port, version, kept),
+                *((_merged_metrics_listener(metrics_path, version, kept),) if metrics_socket else ()),
                 _single_path_listener("health", health_port, "/healthz/ready", "/ready"),
             ],
         },
         **statistics.statistics(kept),
-        "layered_runtime": _layered_runtime(),
-        "overload_manager": _overload_manager(),
+        "layered_runtime": _layered_runtime(runtime),
+        "overload_manager": _overload_manager(connections or _MOST_CONNECTIONS),
     }
 
 
@@ -232,21 +235,23 @@ def _admin_listener(port: int) -> dict[str, Any]:
     }
 
 
-def _metrics_listener(port: int, version: str) -> dict[str, Any]:
+def _metrics_listener(port: int, version: str, kept: Statistics) -> dict[str, Any]:
     """Say the port at which the proxy's own metrics are read."""
     log = statistics.build_log(version) if version else {}
     listener = _single_path_listener("metrics", port, "/stats/prometheus", "/stats/prometheus", log=log)
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    manager["http_filters"].insert(0, statistics.expanding())
+    manager["http_filters"][:0] = [*statistics.compressing(kept), statistics.expanding()]
     return {**listener, "per_connection_buffer_limit_bytes": statistics.LARGEST_PAGE_BYTES}
 
 
-def _merged_metrics_listener(path: str, version: str) -> dict[str, Any]:
+def _merged_metrics_listener(path: str, version: str, kept: Statistics) -> dict[str, Any]:
     """Say the port at which the proxy's metrics are read together with its application's."""
     log = statistics.build_log(version) if version else {}
-    return _single_path_listener(
+    listener = _single_path_listener(
         "merged-metrics", MERGED_METRICS_PORT, "/stats/prometheus", path, METRICS_CLUSTER, log=log
     )
+    listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][:0] = statistics.compressing(kept)
+    return listener
 
 
 def _single_path_listener(
@@ -282,8 +287,8 @@ def _single_path_listener(
     }
 
 
-def _layered_runtime() -> dict[str, Any]:
-    """Say the settings that differ from Envoy's.
+def _layered_runtime(written: Mapping[str, str]) -> dict[str, Any]:
+    """Say the settings that differ from Envoy's; what users have written wins.
 
     Regular expressions may be as large as people write them; spans are on their way within a second; requests are
     described to rate limits by formats.
@@ -293,15 +298,16 @@ def _layered_runtime() -> dict[str, Any]:
         "tracing.zipkin.flush_interval_ms": _SPANS_WAIT_MILLISECONDS,
         "tracing.opentelemetry.flush_interval_ms": _SPANS_WAIT_MILLISECONDS,
         _FORMATS_IN_RATE_LIMITS: True,
+        **written,
     }
     return {"layers": [{"name": "static", "static_layer": settings}]}
 
 
-def _overload_manager() -> dict[str, Any]:
-    """Say a bound for connections that only a fault would reach; without one, Envoy warns at every start."""
+def _overload_manager(connections: int) -> dict[str, Any]:
+    """Say a bound for connections: the usual one only a fault would reach, but without one Envoy warns at its start."""
     limit = {
         "@type": f"{_EXTENSIONS}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        "max_active_downstream_connections": _MOST_CONNECTIONS,
+        "max_active_downstream_connections": connections,
     }
     name = "envoy.resource_monitors.global_downstream_max_connections"
     return {"resource_monitors": [{"name": name, "typed_config": limit}]}

@@ -73,7 +73,7 @@ class ResourceCache:
         if found is not None:
             return found
         hosts = tuple(self._virtual_host(host) for host in plan.virtual_hosts)
-        head = routes.route_table(plan.name).SerializeToString(deterministic=True)
+        head = routes.route_table(plan.name, by_port=plan.by_port).SerializeToString(deterministic=True)
         body = b"".join([head, *(host.frame for host in hosts)])
         return self._add_serialized((ROUTE, id(plan)), plan.name, ROUTE, body, (plan, hosts))
 

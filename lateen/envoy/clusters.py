@@ -32,6 +32,8 @@ def cluster(plan: Cluster) -> Any:
         message.outlier_detection.CopyFrom(outlier_detection(plan.outliers))
     if plan.limits.keepalive is not None:
         _keep_alive(message.upstream_connection_options.tcp_keepalive, plan.limits.keepalive)
+    if plan.buffer_bytes is not None:
+        message.per_connection_buffer_limit_bytes.value = plan.buffer_bytes
     if plan.bind_address:
         message.upstream_bind_config.CopyFrom(marked_source(plan.bind_address))
     if plan.origin is not None:
@@ -121,7 +123,8 @@ def _dns_cluster_type(plan: Cluster) -> Any:
 
 
 def _dynamic_cluster_type(plan: Cluster) -> Any:
-    verifies = not isinstance(plan.tls, OriginatedTls) or (plan.tls.verifies and not plan.tls.accepted_names)
+    """Say that the name of each request is resolved. Only where there is TLS can its certificate be asked for it."""
+    verifies = isinstance(plan.tls, OriginatedTls) and plan.tls.verifies and not plan.tls.accepted_names
     config = dynamic_names.cluster_config(verifies=verifies)
     return cluster_pb2.Cluster.CustomClusterType(name=dynamic_names.CLUSTER_TYPE, typed_config=typed(config))
 

@@ -7,6 +7,7 @@ from envoy.config.common.matcher.v3 import matcher_pb2
 from envoy.config.core.v3 import protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
+from lateen.envoy import header_names
 from lateen.envoy.framing import field_of
 from lateen.envoy.matching import regex
 from lateen.envoy.values import duration, typed
@@ -41,12 +42,12 @@ def http_protocol_options(plan: Cluster) -> Any | None:
     """Say how the upstream speaks HTTP; None where Envoy's defaults (HTTP/1.1, idle for an hour) are what is meant."""
     options = http_protocol_options_pb2.HttpProtocolOptions()
     if plan.follows_client_protocol or plan.protocol is Protocol.AUTO:
-        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        _speak_http1(options.use_downstream_protocol_config.http_protocol_options, plan)
         _open_streams(options.use_downstream_protocol_config.http2_protocol_options, plan.limits)
     elif plan.protocol.is_http2:
         _open_streams(options.explicit_http_config.http2_protocol_options, plan.limits)
-    elif plan.protocol.is_http and (_has_http_limits(plan.limits) or _follows_host(plan) or _failure_codes(plan)):
-        options.explicit_http_config.http_protocol_options.SetInParent()
+    elif plan.protocol.is_http and _says_more(plan):
+        _speak_http1(options.explicit_http_config.http_protocol_options, plan)
     else:
         return None
     if isinstance(plan.tls, OriginatedTls) and plan.tls.follows_host:
@@ -56,6 +57,16 @@ def http_protocol_options(plan: Cluster) -> Any | None:
     if _has_http_limits(plan.limits):
         options.common_http_protocol_options.CopyFrom(_common_http_protocol_options(plan.limits))
     return options
+
+
+def _says_more(plan: Cluster) -> bool:
+    return bool(_has_http_limits(plan.limits) or _follows_host(plan) or _failure_codes(plan) or plan.keeps_case)
+
+
+def _speak_http1(message: Any, plan: Cluster) -> None:
+    message.SetInParent()
+    if plan.keeps_case:
+        message.header_key_format.CopyFrom(header_names.as_they_came())
 
 
 def _failure_codes(plan: Cluster) -> tuple[int, ...]:

@@ -22,9 +22,9 @@ from lateen.envoy.standard_tags import Vantage
 from lateen.envoy.transport_sockets import MESH_HTTP_PROTOCOLS, MESH_TCP_PROTOCOLS, mesh_server
 from lateen.envoy.values import duration
 from lateen.names import BLACK_HOLE_CLUSTER
+from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
-    BASE_PATHS,
     NO_GUARD,
     Arrival,
     Chain,
@@ -33,7 +33,6 @@ from lateen.plan.types import (
     HttpChain,
     MeshTrust,
     NamedChain,
-    PathReading,
     SniffedChain,
     SubnetChain,
     Target,
@@ -74,7 +73,7 @@ class Setting:
     reports: Reports
     operation: str = ""
     guard: Guard = NO_GUARD
-    paths: PathReading = BASE_PATHS
+    manner: HttpManner = USUAL_MANNER
     is_mutual: bool = False
     trusted_proxies: int = 0
     over_quic: bool = False
@@ -206,7 +205,7 @@ def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[A
             setting.reports,
             setting.operation,
             guard=setting.guard,
-            paths=setting.paths,
+            manner=setting.manner,
             trusted_proxies=setting.trusted_proxies,
             over_quic=setting.over_quic,
             offers_http3=setting.offers_http3,

@@ -13,15 +13,6 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from lateen.envoy.values import duration, typed
 
 HTTP_PROTOCOLS: Final = ("http/1.0", "http/1.1", "h2c")
-DETECTION_TIMEOUT: Final = timedelta(seconds=2)
-"""How long the first bytes are waited for before a connection is taken to be TCP.
-
-Istio waits for ever, which hangs where the server speaks first. Here such a connection works, late by this at each
-proxy that has to guess. Outbound, a port whose protocol is declared has no delay; inbound, it has none if only the
-mesh's TLS is taken, in which the client speaks first, or if it is not taken at all. The price: a client that opens a
-connection ahead of time and is silent for longer has its requests on it carried as TCP where the protocol is detected,
-and its TLS refused where that is.
-"""
 
 
 def original_dst() -> Any:
@@ -45,28 +36,33 @@ def proxy_protocol() -> Any:
     return _listener_filter("envoy.filters.listener.proxy_protocol", config)
 
 
-def detect(message: Any, ports: Sequence[int] | None = None) -> None:
-    """Have a listener find out which connections are plain HTTP, among all or among those to some ports."""
+def detect(message: Any, looks_for: timedelta, ports: Sequence[int] | None = None) -> None:
+    """Have a listener find out which connections are plain HTTP, among all or among those to some ports.
+
+    It looks for the first bytes for so long at most, or without end where that is 0.
+    """
     inspector = http_inspector()
     if ports is not None:
         inspector.filter_disabled.not_match.CopyFrom(_any_port(ports))
-    _look(message, inspector)
+    _look(message, inspector, looks_for)
 
 
-def detect_tls(message: Any, *, ports: Sequence[int] = (), except_ports: Sequence[int] = ()) -> None:
+def detect_tls(
+    message: Any, looks_for: timedelta, *, ports: Sequence[int] = (), except_ports: Sequence[int] = ()
+) -> None:
     """Have a listener find out which connections are TLS, among those to some ports, or to all except some."""
     inspector = tls_inspector()
     if ports:
         inspector.filter_disabled.not_match.CopyFrom(_any_port(ports))
     elif except_ports:
         inspector.filter_disabled.CopyFrom(_any_port(except_ports))
-    _look(message, inspector)
+    _look(message, inspector, looks_for)
 
 
-def _look(message: Any, inspector: Any) -> None:
+def _look(message: Any, inspector: Any, looks_for: timedelta) -> None:
     """Add an inspector; where nothing comes that it could look at, the connection goes on after a while."""
     message.listener_filters.append(inspector)
-    message.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
+    message.listener_filters_timeout.CopyFrom(duration(looks_for))
     message.continue_on_listener_filters_timeout = True
 
 

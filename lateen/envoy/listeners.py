@@ -1,6 +1,7 @@
 """Listeners: of a sidecar's two directions, of a gateway, and of the workload's own DNS."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -27,9 +28,9 @@ from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBO
 from lateen.names import listener as listener_name
 from lateen.names import quic_listener as quic_listener_name
 from lateen.plan import tls
+from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
-    BASE_PATHS,
     NO_GUARDS,
     DnsRecord,
     GatewayListener,
@@ -39,7 +40,6 @@ from lateen.plan.types import (
     InboundPort,
     MeshTrust,
     OutboundListener,
-    PathReading,
     SniffedChain,
     TcpChain,
 )
@@ -49,10 +49,8 @@ INBOUND_PORT: Final = 15006
 DNS_PORT: Final = 15053
 LOOPBACK: Final = "127.0.0.1"
 
-_GATEWAY_BUFFER_BYTES: Final = 32 * 1024
 
-
-def virtual_outbound(fallback: TcpChain, reports: Reports) -> Any:
+def virtual_outbound(fallback: TcpChain, reports: Reports, manner: HttpManner = USUAL_MANNER) -> Any:
     """Say where captured connections arrive: each goes on to the listener of its destination, or to the fallback."""
     setting = Setting(Side.OUTBOUND, VIRTUAL_OUTBOUND, reports)
     message = listener_pb2.Listener(
@@ -65,16 +63,17 @@ def virtual_outbound(fallback: TcpChain, reports: Reports) -> Any:
         ],
     )
     message.use_original_dst.value = True
+    _bound(message, manner)
     return message
 
 
-def outbound_listener(plan: OutboundListener, reports: Reports, paths: PathReading = BASE_PATHS) -> Any:
+def outbound_listener(plan: OutboundListener, reports: Reports, manner: HttpManner = USUAL_MANNER) -> Any:
     """Say what becomes of captured connections to one destination; it is no open port.
 
     Only where the protocol is not known is anything waited for: the server may be the one that speaks first.
     """
     name = listener_name(plan.address, plan.port)
-    setting = Setting(Side.OUTBOUND, f"outbound_{name};", reports, paths=paths)
+    setting = Setting(Side.OUTBOUND, f"outbound_{name};", reports, manner=manner)
     chains = filter_chains(name, plan.chain, setting)
     chains += [named_chain(name, one, setting) for one in plan.named]
     chains += [subnet_chain(name, one, setting) for one in plan.subnets]
@@ -87,15 +86,16 @@ def outbound_listener(plan: OutboundListener, reports: Reports, paths: PathReadi
     if not plan.opens:
         message.bind_to_port.value = False
     if plan.named:
-        listener_filters.detect_tls(message)
+        listener_filters.detect_tls(message, manner.looks_for)
     if plan.fallback is not None and isinstance(plan.chain, HttpChain):
         match_http(message.filter_chains[0])
         if plan.named:
             match_not_tls(message.filter_chains[0])
         message.default_filter_chain.CopyFrom(filter_chain("PassthroughFilterChain", plan.fallback, setting))
-        listener_filters.detect(message)
+        listener_filters.detect(message, manner.looks_for)
     elif isinstance(plan.chain, SniffedChain):
-        listener_filters.detect(message)
+        listener_filters.detect(message, manner.looks_for)
+    _bound(message, manner)
     return message
 
 
@@ -106,7 +106,7 @@ def virtual_inbound(
     trust: MeshTrust,
     reports: Reports,
     guards: Guards = NO_GUARDS,
-    paths: PathReading = BASE_PATHS,
+    manner: HttpManner = USUAL_MANNER,
 ) -> Any:
     """Say what becomes of connections into the workload: the ways into each known port, and into all others.
 
@@ -120,20 +120,21 @@ def virtual_inbound(
         listener_filters=[listener_filters.original_dst()],
     )
     for port in ports:
-        setting = _inbound_setting(port, reports, guards.at(port.port), paths)
+        setting = _inbound_setting(port, reports, guards.at(port.port), manner)
         message.filter_chains.extend(_inbound_chains(port, trust, setting))
-    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, reports, guard=guards.everywhere, paths=paths)
+    setting = Setting(Side.INBOUND, VIRTUAL_INBOUND, reports, guard=guards.everywhere, manner=manner)
     others = tls.ways_in(fallback, mode, INBOUND_PASSTHROUGH_CLUSTER)
     message.filter_chains.extend(way_in(VIRTUAL_INBOUND, way, trust, setting) for way in others)
-    _inspect(message, ports, mode)
+    _inspect(message, ports, mode, manner.looks_for)
+    _bound(message, manner)
     return message
 
 
 def opened_inbound(
-    plan: InboundPort, trust: MeshTrust, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+    plan: InboundPort, trust: MeshTrust, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
 ) -> Any:
     """Say a port of the workload that the proxy opens itself, with the same ways in as where it is captured."""
-    setting = _inbound_setting(plan, reports, guards.at(plan.port), paths)
+    setting = _inbound_setting(plan, reports, guards.at(plan.port), manner)
     name = listener_name(plan.opens, plan.port)
     message = listener_pb2.Listener(
         name=name,
@@ -142,25 +143,26 @@ def opened_inbound(
         filter_chains=[way_in(name, way, trust, setting) for way in tls.ways_into(plan)],
     )
     if _may_be_tls(plan):
-        listener_filters.detect_tls(message)
+        listener_filters.detect_tls(message, manner.looks_for)
     if _may_be_plain_http(plan):
-        listener_filters.detect(message)
+        listener_filters.detect(message, manner.looks_for)
+    _bound(message, manner)
     return message
 
 
 def gateway_listener(
-    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
 ) -> Any:
-    """Say an open port of a gateway. Its buffers are small: anyone may open connections to it."""
+    """Say an open port of a gateway."""
     name = listener_name(plan.address, plan.port)
-    setting = _gateway_setting(name, plan, reports, guards, paths)
+    setting = _gateway_setting(name, plan, reports, guards, manner)
     message = listener_pb2.Listener(
         name=name,
         address=address(plan.address, plan.port),
         traffic_direction=base_pb2.OUTBOUND,
         filter_chains=[named_chain(name, one, setting) for one in plan.named],
     )
-    message.per_connection_buffer_limit_bytes.value = _GATEWAY_BUFFER_BYTES
+    _bound(message, manner)
     if plan.front.tells_client:
         message.listener_filters.append(listener_filters.proxy_protocol())
     if plan.chain is not None:
@@ -168,17 +170,17 @@ def gateway_listener(
     else:
         message.listener_filters.append(listener_filters.tls_inspector())
     if isinstance(plan.chain, SniffedChain):
-        listener_filters.detect(message)
+        listener_filters.detect(message, manner.looks_for)
     return message
 
 
 def quic_listener(
-    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, paths: PathReading = BASE_PATHS
+    plan: GatewayListener, reports: Reports, guards: Guards = NO_GUARDS, manner: HttpManner = USUAL_MANNER
 ) -> Any:
     """Say an open port of UDP of a gateway, for requests in HTTP/3: as its TCP twin, without what has no TLS there."""
     name = quic_listener_name(plan.address, plan.port)
     chains = [
-        quic_chain(name, one, _gateway_setting(name, plan, reports, guards, paths)) for one in plan.named if one.http3
+        quic_chain(name, one, _gateway_setting(name, plan, reports, guards, manner)) for one in plan.named if one.http3
     ]
     message = listener_pb2.Listener(
         name=name,
@@ -191,13 +193,13 @@ def quic_listener(
     return message
 
 
-def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards: Guards, paths: PathReading) -> Setting:
+def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards: Guards, manner: HttpManner) -> Setting:
     return Setting(
         Side.GATEWAY,
         f"outbound_{name};",
         reports,
         guard=guards.everywhere,
-        paths=paths,
+        manner=manner,
         trusted_proxies=plan.front.trusted_proxies,
     )
 
@@ -212,10 +214,10 @@ def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
     )
 
 
-def _inbound_setting(port: InboundPort, reports: Reports, guard: Guard, paths: PathReading) -> Setting:
+def _inbound_setting(port: InboundPort, reports: Reports, guard: Guard, manner: HttpManner) -> Setting:
     name = listener_name(ANY_ADDRESS, port.port)
     operation = f"{port.host}:{port.port}/*" if port.host else ""
-    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, paths)
+    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, manner)
 
 
 def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> list[Any]:
@@ -223,15 +225,22 @@ def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> li
     return [way_in(name, way, trust, setting, port.port) for way in tls.ways_into(port)]
 
 
-def _inspect(message: Any, ports: Sequence[InboundPort], mode: PeerMode) -> None:
+def _bound(message: Any, manner: HttpManner) -> None:
+    """Write how much is kept of what one side of a connection sends and the other does not take yet."""
+    if (limit := manner.bounds.listener_per_connection_buffer_limit_bytes) is not None:
+        message.per_connection_buffer_limit_bytes.value = limit
+
+
+def _inspect(message: Any, ports: Sequence[InboundPort], mode: PeerMode, looks_for: timedelta) -> None:
     """Have the first bytes looked at where the ways into a port differ by them, and nowhere else."""
     plain = [port.port for port in ports if not _may_be_tls(port)]
     if mode is not PeerMode.DISABLE:
-        listener_filters.detect_tls(message, except_ports=plain)
+        listener_filters.detect_tls(message, looks_for, except_ports=plain)
     elif len(plain) < len(ports):
-        listener_filters.detect_tls(message, ports=[port.port for port in ports if _may_be_tls(port)])
+        looked_at = [port.port for port in ports if _may_be_tls(port)]
+        listener_filters.detect_tls(message, looks_for, ports=looked_at)
     if detected := [port.port for port in ports if _may_be_plain_http(port)]:
-        listener_filters.detect(message, detected)
+        listener_filters.detect(message, looks_for, detected)
 
 
 def _may_be_tls(port: InboundPort) -> bool:

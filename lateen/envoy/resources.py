@@ -54,11 +54,11 @@ def resource(name: str, message: Message) -> Resource:
 
 
 def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iterator[Resource]:
-    telemetry, guarded = plan.telemetry, (plan.guards, plan.paths)
+    telemetry, guarded = plan.telemetry, (plan.guards, plan.manner)
     if plan.outbound_fallback is not None:
-        yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, telemetry.outbound)
+        yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, telemetry.outbound, plan.manner)
     for outbound in plan.outbound:
-        yield cache.listener(listeners.outbound_listener, outbound, telemetry.outbound, plan.paths)
+        yield cache.listener(listeners.outbound_listener, outbound, telemetry.outbound, plan.manner)
     if plan.inbound_fallback is not None:
         context = (plan.inbound_fallback, plan.inbound_mode, plan.trust, telemetry.inbound, *guarded)
         yield cache.listener(listeners.virtual_inbound, plan.inbound, *context)

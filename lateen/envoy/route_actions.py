@@ -40,6 +40,8 @@ def route_action(plan: Forward) -> Any:
     _aim(message, plan.targets)
     if plan.rewrite is not None:
         _rewrite(message, plan.rewrite)
+    if plan.appends_host:
+        message.append_x_forwarded_host = True
     if plan.retry is not None and plan.retry.attempts > 0:
         message.retry_policy.CopyFrom(retry_policy(plan.retry))
     return message

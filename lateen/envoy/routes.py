@@ -16,18 +16,18 @@ _MAX_BODY_BYTES: Final = 1024 * 1024
 
 def route_configuration(plan: RouteTable, operation: str = "") -> Any:
     """Say a whole route table. `operation` names what its requests are for in traces where no cluster says it."""
-    message = route_table(plan.name)
+    message = route_table(plan.name, by_port=plan.by_port)
     message.virtual_hosts.extend(virtual_host(host, operation) for host in plan.virtual_hosts)
     return message
 
 
-def route_table(name: str) -> Any:
+def route_table(name: str, *, by_port: bool = False) -> Any:
     """Say a route table without its virtual hosts.
 
     It is accepted before its clusters are: those may come later, and one that is missing must not keep all others out.
-    Clients may write a port behind the host or not.
+    Clients may write a port behind the host or not, unless hosts are told apart `by_port`.
     """
-    message = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+    message = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=not by_port)
     message.validate_clusters.value = False
     message.max_direct_response_body_size_bytes.value = _MAX_BODY_BYTES
     return message
@@ -40,7 +40,7 @@ def virtual_host(plan: VirtualHost, operation: str = "") -> Any:
         domains=plan.domains,
         routes=[route(line, operation) for line in plan.routes],
         require_tls="ALL" if plan.requires_tls else "NONE",
-        include_request_attempt_count=True,
+        include_request_attempt_count=plan.counts_attempts,
     )
 
 

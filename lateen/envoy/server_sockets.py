@@ -6,19 +6,12 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 
-from lateen.api.networking.gateway import TlsVersion
-from lateen.envoy.transport_sockets import accepted_name, credential_secret, mesh_server, tls_socket
+from lateen.envoy.transport_sockets import VERSIONS, accepted_name, credential_secret, mesh_server, tls_socket
 from lateen.envoy.values import typed
 from lateen.plan.types import ClientCheck, EndedTls, MeshTrust
 
 _QUIC: Final = "envoy.transport_sockets.quic"
 _OFFERED_HTTP: Final = ("h2", "http/1.1")
-_VERSIONS: Final = {
-    TlsVersion.TLSV1_0: common_pb2.TlsParameters.TLSv1_0,
-    TlsVersion.TLSV1_1: common_pb2.TlsParameters.TLSv1_1,
-    TlsVersion.TLSV1_2: common_pb2.TlsParameters.TLSv1_2,
-    TlsVersion.TLSV1_3: common_pb2.TlsParameters.TLSv1_3,
-}
 
 
 def server_socket(plan: EndedTls | MeshTrust, *, is_http: bool) -> Any:
@@ -65,7 +58,8 @@ def _check(context: Any, plan: ClientCheck) -> None:
 
 def _parameters(plan: EndedTls) -> Any:
     return common_pb2.TlsParameters(
-        tls_minimum_protocol_version=_VERSIONS[plan.min_version],
-        tls_maximum_protocol_version=_VERSIONS[plan.max_version],
+        tls_minimum_protocol_version=VERSIONS[plan.min_version],
+        tls_maximum_protocol_version=VERSIONS[plan.max_version],
         cipher_suites=plan.cipher_suites,
+        ecdh_curves=plan.curves,
     )

@@ -108,6 +108,23 @@ def expanding() -> Json:
     return {"name": "envoy.filters.http.lua", "typed_config": config}
 
 
+def compressing(plan: Statistics) -> list[Json]:
+    """Say the filter that compresses pages of metrics for whoever asks for it."""
+    if not plan.compressed:
+        return []
+    gzip = {
+        "name": "envoy.compression.gzip.compressor",
+        "typed_config": {"@type": f"{_EXTENSIONS}.compression.gzip.compressor.v3.Gzip"},
+    }
+    response = {"common_config": {"min_content_length": 1024}}
+    config = {
+        "@type": f"{_EXTENSIONS}.filters.http.compressor.v3.Compressor",
+        "compressor_library": gzip,
+        "response_direction_config": response,
+    }
+    return [{"name": "envoy.filters.http.compressor", "typed_config": config}]
+
+
 LARGEST_PAGE_BYTES: Final = 128 * 1024 * 1024
 BUILD: Final = "istio_build"
 _HTTP2: Final = {

@@ -16,7 +16,7 @@ from lateen.envoy import reconnection
 from lateen.envoy.values import duration, typed
 from lateen.model.protocol import Protocol
 from lateen.names import ROOT_SECRET, SDS_CLUSTER, WORKLOAD_SECRET, credential, credential_authority
-from lateen.plan.types import Cluster, MeshTls, MeshTrust, OriginatedTls
+from lateen.plan.types import Cluster, MeshTls, MeshTrust, OriginatedTls, TlsBounds
 
 MESH_TCP_PROTOCOLS: Final = ("istio-peer-exchange", "istio")
 MESH_HTTP_PROTOCOLS: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
@@ -36,7 +36,9 @@ _PROXY_PROTOCOL: Final = "envoy.transport_sockets.upstream_proxy_protocol"
 _TLS_MODE: Final = "tlsMode"
 _ISTIO: Final = "istio"
 _CREDENTIAL_TIMEOUT: Final = timedelta(seconds=5)
-_VERSIONS: Final = {
+VERSIONS: Final = {
+    TlsVersion.TLSV1_0: common_pb2.TlsParameters.TLSv1_0,
+    TlsVersion.TLSV1_1: common_pb2.TlsParameters.TLSv1_1,
     TlsVersion.TLSV1_2: common_pb2.TlsParameters.TLSv1_2,
     TlsVersion.TLSV1_3: common_pb2.TlsParameters.TLSv1_3,
 }
@@ -139,7 +141,7 @@ def _originating(plan: OriginatedTls, cluster: Cluster) -> Any:
     """Say the client's side of TLS with a server that has a certificate of its own."""
     context = tls_pb2.UpstreamTlsContext(sni=plan.server_name)
     shared = context.common_tls_context
-    shared.tls_params.CopyFrom(_parameters(MeshTrust()))
+    shared.tls_params.CopyFrom(_parameters(plan.bounds))
     if cluster.protocol.is_http:
         shared.alpn_protocols.append("h2" if cluster.protocol.is_http2 else "http/1.1")
     if plan.presents_certificate and plan.credential:
@@ -187,12 +189,12 @@ def _of_trust_domain(domain: str) -> Any:
     return matcher
 
 
-def _parameters(trust: MeshTrust) -> Any:
+def _parameters(bounds: MeshTrust | TlsBounds) -> Any:
     return common_pb2.TlsParameters(
-        tls_minimum_protocol_version=_VERSIONS[trust.min_version],
+        tls_minimum_protocol_version=VERSIONS[bounds.min_version],
         tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
-        cipher_suites=trust.cipher_suites,
-        ecdh_curves=trust.curves,
+        cipher_suites=bounds.cipher_suites,
+        ecdh_curves=bounds.curves,
     )
 
 

@@ -239,8 +239,9 @@ class Classes:
 def _shape(proxy: Proxy) -> _Shape:
     """Return what replicas of one workload have in common."""
     labels, ports = frozenset(proxy.labels.items()), frozenset(proxy.ports.items())
-    ports_of_entry, place = frozenset(proxy.entry_ports.items()), (proxy.locality, proxy.network)
-    return proxy.role, proxy.key.namespace, labels, ports, ports_of_entry, place, proxy.owner, proxy.account
+    ports_of_entry = frozenset(proxy.entry_ports.items())
+    place = (proxy.key.namespace, proxy.locality, proxy.network)
+    return proxy.role, place, labels, ports, ports_of_entry, proxy.owner, proxy.account, proxy.settings
 
 
 def _by_port(clusters: Iterable[Cluster]) -> dict[PortKey, tuple[Cluster, ...]]:

@@ -84,8 +84,8 @@ class ControlLoop:
 
     @property
     def config(self) -> ConfigSet:
-        """The objects that the newest snapshot was made from."""
-        return self.snapshot.config
+        """The objects that the newest snapshot was made from, whether proxies know of them or not."""
+        return self.snapshot.inputs.config
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -325,9 +325,10 @@ class ControlLoop:
 
     def _advance(self, pending: _Pending) -> Difference:
         before = self.snapshot
-        config = before.config.apply(pending.changes) if pending.changes else before.config
+        known = before.inputs.config
+        config = known.apply(pending.changes) if pending.changes else known
         mesh = mesh_config(config)
-        if config is not before.config:
+        if config is not known:
             self._addresses = self._addresses.assign(config)
             pending.upserts.update((member.key, member) for member in self.registrations.look(config))
         touched = pending.upserts.keys() | pending.removals

@@ -9,6 +9,7 @@ from lateen.api.mesh.settings import mesh_config
 from lateen.api.mixer.rule import Rule
 from lateen.api.telemetry.telemetry import Telemetry
 from lateen.mixer import rate_limits
+from lateen.model import discovery
 from lateen.model.snapshot import Snapshot
 from lateen.plan import tracing
 
@@ -44,8 +45,10 @@ def will_be_needed(snapshot: Snapshot, changes: Iterable[Change]) -> bool:
     changes = tuple(changes)
     if not any(change.key.group in _GROUPS for change in changes):
         return False
-    config = snapshot.config.apply(changes)
-    return is_needed(replace(snapshot, inputs=replace(snapshot.inputs, config=config, mesh=mesh_config(config))))
+    whole = snapshot.inputs.config.apply(changes)
+    mesh = mesh_config(whole)
+    known = discovery.discovered(whole, mesh, snapshot.config)
+    return is_needed(replace(snapshot, config=known, inputs=replace(snapshot.inputs, config=whole, mesh=mesh)))
 
 
 def can_wait(snapshot: Snapshot) -> bool:

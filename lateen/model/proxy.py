@@ -19,8 +19,8 @@ class Role(StrEnum):
 class Proxy:
     """One connected Envoy and what is known of the workload that it stands for; `owner` runs it, as `account`.
 
-    `tracing` are its own settings for traces as JSON, empty where it has none. `entry_ports` are the numbers that its
-    WorkloadEntry gives to the ports of services, by their names.
+    `settings` are its own as JSON, empty where it has none (see `proxy_settings.live_parts`). `entry_ports` are the
+    numbers that its WorkloadEntry gives to the ports of services, by their names.
     """
 
     key: WorkloadKey
@@ -32,7 +32,7 @@ class Proxy:
     ports: Mapping[str, int] = field(default_factory=dict)
     owner: str = ""
     account: str = "default"
-    tracing: str = ""
+    settings: str = ""
     entry_ports: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -48,6 +48,6 @@ def of_workload(workload: Workload, role: Role) -> Proxy:
         ports=workload.ports,
         owner=workload.owner,
         account=workload.service_account,
-        tracing=workload.tracing,
+        settings=workload.settings,
         entry_ports=workload.entry_ports,
     )

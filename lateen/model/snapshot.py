@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.core.service import Service as ServiceSpec
@@ -13,7 +13,7 @@ from lateen.api.networking.workload_entry import WorkloadEntry
 from lateen.api.objects import ConfigObject
 from lateen.api.security.peer_authentication import PeerAuthentication
 from lateen.api.structs import Struct
-from lateen.model import registry, services
+from lateen.model import discovery, registry, services
 from lateen.model.callers import Caller, callers
 from lateen.model.endpoint import Endpoint
 from lateen.model.key_sets import KeySet
@@ -46,10 +46,12 @@ class Inputs:
 class Snapshot:
     """The mesh at one version: what was put in, and what follows from it. `services` are sorted by host.
 
-    `declared` are the services as objects describe them, before it is known what is behind them.
+    `declared` are the services as objects describe them, before it is known what is behind them. `config` has only
+    what proxies know of (see `discovery`); all objects are in the inputs.
     """
 
     inputs: Inputs
+    config: ConfigSet
     services: Mapping[str, Service] = field(default_factory=dict)
     endpoints: Mapping[PortKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     declared: Mapping[str, Service] = field(default_factory=dict)
@@ -57,11 +59,6 @@ class Snapshot:
     peers: PeerPolicies = field(default_factory=PeerPolicies)
     mixer: MixerObjects = NO_OBJECTS
     callers: tuple[Caller, ...] = ()
-
-    @property
-    def config(self) -> ConfigSet:
-        """The objects of this version."""
-        return self.inputs.config
 
     @property
     def mesh(self) -> MeshConfig:
@@ -74,6 +71,10 @@ class Snapshot:
         return self.inputs.workloads
 
 
+EMPTY: Final = Snapshot(Inputs(ConfigSet()), ConfigSet())
+"""The mesh before anything is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What is new in a snapshot: whether views may have changed, and which ports have other endpoints."""
@@ -84,8 +85,17 @@ class Difference:
 
 def first_snapshot(inputs: Inputs) -> Snapshot:
     """Derive a snapshot from nothing."""
-    snapshot, _ = next_snapshot(Snapshot(Inputs(ConfigSet())), inputs)
+    snapshot, _ = next_snapshot(EMPTY, inputs)
     return snapshot
+
+
+def whole(snapshot: Snapshot, before: Snapshot = EMPTY) -> Snapshot:
+    """Return the mesh with all namespaces, as whoever has no sidecar knows it; `before` is what it was before."""
+    if not snapshot.mesh.discovery_selectors:
+        return snapshot
+    mesh = snapshot.mesh.model_copy(update={"discovery_selectors": ()})
+    inputs = replace(snapshot.inputs, mesh=before.mesh if mesh == before.mesh else mesh)
+    return next_snapshot(before, inputs)[0]
 
 
 def next_snapshot(
@@ -95,9 +105,10 @@ def next_snapshot(
 
     `touched` names the workloads that came, changed or went since; None means that any may have.
     """
-    declared = _declared(previous, inputs)
-    written = _written(previous, inputs.config)
-    peers = _peers(previous, inputs)
+    config = discovery.discovered(inputs.config, inputs.mesh, previous.config)
+    declared = _declared(previous, inputs, config)
+    written = _written(previous, config)
+    peers = _peers(previous, inputs.mesh, config)
     if written is not previous.written or inputs.mesh is not previous.mesh:
         stale = set(declared)
     else:
@@ -107,14 +118,14 @@ def next_snapshot(
     fresh = {host: registry.backing_of(declared[host], sources) for host in stale & declared.keys()}
     known = _services(previous, declared, fresh)
     endpoints, changed = _endpoints(previous.endpoints, stale, fresh)
-    is_config_new = inputs.config is not previous.config or inputs.mesh is not previous.mesh
+    is_config_new = inputs.config is not previous.inputs.config or inputs.mesh is not previous.mesh
     are_keys_new = inputs.key_sets is not previous.inputs.key_sets and inputs.key_sets != previous.inputs.key_sets
     is_dns_new = any(host in known and known[host].headless for host, _ in changed)
-    mixer = mixer_objects(inputs.config, previous.mixer)
+    mixer = mixer_objects(config, previous.mixer)
     calling = _callers(previous, inputs, mixer)
     are_callers_new = calling is not previous.callers
     is_view_new = is_config_new or are_keys_new or known is not previous.services or is_dns_new or are_callers_new
-    snapshot = Snapshot(inputs, known, endpoints, declared, written, peers, mixer, calling)
+    snapshot = Snapshot(inputs, config, known, endpoints, declared, written, peers, mixer, calling)
     return snapshot, Difference(is_view_new, changed)
 
 
@@ -141,18 +152,19 @@ def _services(
     return {host: completed.get(host) or before[host] for host in declared}
 
 
-def _declared(previous: Snapshot, inputs: Inputs) -> Mapping[str, Service]:
+def _declared(previous: Snapshot, inputs: Inputs, config: ConfigSet) -> Mapping[str, Service]:
     """Derive all services, sorted by host; of several objects that claim one host the oldest has it.
 
     ServiceEntries of one namespace that say the same of a host, but its ports and endpoints, are one service.
     """
-    if _are_same(previous, inputs, ServiceSpec, ServiceEntry) and inputs.addresses == previous.inputs.addresses:
+    are_same = _are_same(previous, inputs.mesh, config, ServiceSpec, ServiceEntry)
+    if are_same and inputs.addresses == previous.inputs.addresses:
         return previous.declared
     found: dict[str, Service] = {}
-    for item in oldest_first(inputs.config.of(ServiceSpec)):
+    for item in oldest_first(config.of(ServiceSpec)):
         service = services.of_kubernetes(item, inputs.mesh, inputs.addresses)
         found.setdefault(service.host, service)
-    for entry in oldest_first(inputs.config.of(ServiceEntry)):
+    for entry in oldest_first(config.of(ServiceEntry)):
         for service in services.of_entry(entry, inputs.mesh, inputs.addresses):
             known = found.setdefault(service.host, service)
             if known is not service:
@@ -166,10 +178,10 @@ def _kept(before: Mapping[str, Service], service: Service) -> Service:
     return same if same is not None and same == service else service
 
 
-def _peers(previous: Snapshot, inputs: Inputs) -> PeerPolicies:
-    if _are_same(previous, inputs, PeerAuthentication):
+def _peers(previous: Snapshot, mesh: MeshConfig, config: ConfigSet) -> PeerPolicies:
+    if _are_same(previous, mesh, config, PeerAuthentication):
         return previous.peers
-    return peer_policies(oldest_first(inputs.config.of(PeerAuthentication)), inputs.mesh.root_namespace)
+    return peer_policies(oldest_first(config.of(PeerAuthentication)), mesh.root_namespace)
 
 
 def _hosts_with_other_peers(previous: Snapshot, declared: Mapping[str, Service], peers: PeerPolicies) -> set[str]:
@@ -189,11 +201,9 @@ def _written(previous: Snapshot, config: ConfigSet) -> Written:
     return registry.written_endpoints(config.of(EndpointSlice), config.of(WorkloadEntry))
 
 
-def _are_same(previous: Snapshot, inputs: Inputs, *kinds: type[Struct]) -> bool:
+def _are_same(previous: Snapshot, mesh: MeshConfig, config: ConfigSet, *kinds: type[Struct]) -> bool:
     """Tell whether no object of these kinds, and no mesh-wide setting, is new."""
-    return inputs.mesh is previous.mesh and all(
-        inputs.config.shelves(kind) is previous.config.shelves(kind) for kind in kinds
-    )
+    return mesh is previous.mesh and all(config.shelves(kind) is previous.config.shelves(kind) for kind in kinds)
 
 
 def _stale_hosts(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 from lateen.api.fields import check_regex, parse_duration
@@ -17,6 +18,8 @@ from lateen.api.mesh.metric_providers import OpenTelemetryMetrics, StatsdServer
 
 BUCKETS_ANNOTATION: Final = "sidecar.istio.io/statsHistogramBuckets"
 EVICTION_ANNOTATION: Final = "sidecar.istio.io/statsEvictionInterval"
+COMPRESSION_ANNOTATION: Final = "sidecar.istio.io/statsCompression"
+_BOOLS: Final = MappingProxyType({"true": True, "false": False})
 _KEPT_ANNOTATIONS: Final = (
     "sidecar.istio.io/statsInclusionPrefixes",
     "sidecar.istio.io/statsInclusionSuffixes",
@@ -51,7 +54,7 @@ class Statistics:
     """What a proxy keeps beside what it always does, by the beginning, the end or a pattern of a statistic's name.
 
     `buckets` are the bounds of histograms by the beginning of their names. A series of which nothing came for
-    `eviction` is forgotten.
+    `eviction` is forgotten. Pages of metrics are `compressed` for whoever asks for that.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -60,6 +63,7 @@ class Statistics:
     buckets: tuple[tuple[str, tuple[float, ...]], ...] = ()
     eviction: timedelta = timedelta(minutes=15)
     sinks: tuple[StatsSink, ...] = ()
+    compressed: bool = True
 
 
 USUAL: Final = Statistics()
@@ -76,6 +80,8 @@ def with_defaults(settings: Statistics, written: ProxyDefaults) -> Statistics:
     if written.statsd_udp_address:
         sink = _datagrams(SinkProtocol.STATSD, written.statsd_udp_address)
         settings = replace(settings, sinks=tuple(dict.fromkeys((*settings.sinks, sink))))
+    if "stats_compression" in written.model_fields_set:
+        settings = replace(settings, compressed=written.stats_compression)
     kept = written.proxy_stats_matcher
     if kept is None:
         return settings
@@ -97,7 +103,13 @@ def with_annotations(settings: Statistics, annotations: Mapping[str, str]) -> St
         patterns=tuple(filter(_is_regex, patterns)) or settings.patterns,
         buckets=_buckets(annotations.get(BUCKETS_ANNOTATION, "")) or settings.buckets,
         eviction=_eviction(annotations.get(EVICTION_ANNOTATION, "")) or settings.eviction,
+        compressed=_BOOLS.get(annotations.get(COMPRESSION_ANNOTATION, "").lower(), settings.compressed),
     )
+
+
+def with_connections(settings: Statistics) -> Statistics:
+    """Keep also how many connections clients have."""
+    return replace(settings, patterns=(*settings.patterns, r"listener\..*\.downstream_cx_active"))
 
 
 def _sinks(mesh: MeshConfig) -> Iterator[StatsSink]:

@@ -65,8 +65,8 @@ class ClassKey:
     select it, `gateway_ports` maps its Service's ports to target ports, `sidecar` is the Sidecar that scopes it.
     `peers` is what its workload takes from others; a gateway's open ports decide that themselves. `policies` are the
     AuthorizationPolicies, RequestAuthentications, OidcLogins, RateLimits, ExternalProcessors, ApiKeyAuthentications and
-    Telemetries that concern it. `runs` is known where some object asks for it. `tracing`
-    are settings of the workload's own, as JSON. `metadata` are the texts of the proxy's node that its EnvoyFilters
+    Telemetries that concern it. `runs` is known where some object asks for it. `settings`
+    are those of the workload's own proxy, as JSON. `metadata` are the texts of the proxy's node that its EnvoyFilters
     compare.
     """
 
@@ -83,7 +83,7 @@ class ClassKey:
     policies: tuple[Attachment, ...] = ()
     runs: Runs | None = None
     envoy_filters: tuple[ObjectKey, ...] = ()
-    tracing: str = ""
+    settings: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
 
 

@@ -121,7 +121,7 @@ class Views:
             policies=self._policies.of(proxy, gateways, _served(selecting, own_ports)),
             runs=Runs(proxy.owner, proxy.account) if self.snapshot.mixer.asked.about_runners else None,
             envoy_filters=filters,
-            tracing=proxy.tracing,
+            settings=proxy.settings,
             metadata=node_metadata.asked_for(proxy, (self._filters[name].spec for name in filters)),
         )
 

@@ -66,9 +66,9 @@ class Workload:
     """One running instance, as the platform reports it. `ready` is the platform's verdict from its probes.
 
     `ports` maps the names of container ports to numbers, for Services whose targetPort is a name.
-    `proxied` tells whether a sidecar or gateway Envoy runs with it. `owner` is the Deployment or StatefulSet. `tracing`
-    are settings for its proxy's traces as JSON, where it has its own. With a `membership` it is an endpoint only by the
-    WorkloadEntry that stands for it.
+    `proxied` tells whether a sidecar or gateway Envoy runs with it. `owner` is the Deployment or StatefulSet.
+    `settings` is what its annotation says of its own proxy, as JSON (see `proxy_settings.live_parts`). With a
+    `membership` it is an endpoint only by the WorkloadEntry that stands for it.
     """
 
     key: WorkloadKey
@@ -84,7 +84,7 @@ class Workload:
     weight: int = 1
     hostname: str = ""
     subdomain: str = ""
-    tracing: str = ""
+    settings: str = ""
     membership: Membership | None = None
 
     @property

@@ -203,7 +203,10 @@ def _origin(place: _Place, policy: HostPolicy) -> Origin:
     return policy.origin or Origin(place.service.origin, f"spec.ports[{position}]")
 
 
-def of_strangers(policy: OutboundTrafficPolicy) -> tuple[Cluster, ...]:
-    """Return the clusters for traffic to hosts that the mesh does not know."""
-    is_dynamic = policy.mode is OutboundMode.ALLOW_ANY_DYNAMIC_DNS
+def of_strangers(policy: OutboundTrafficPolicy, *, follows_names: bool = False) -> tuple[Cluster, ...]:
+    """Return the clusters for traffic to hosts that the mesh does not know.
+
+    With `follows_names` some requests come that were going to no address, but name their host.
+    """
+    is_dynamic = follows_names or policy.mode is OutboundMode.ALLOW_ANY_DYNAMIC_DNS
     return (PASSTHROUGH, BLACK_HOLE, *((DYNAMIC_DNS,) if is_dynamic else ()))

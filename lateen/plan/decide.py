@@ -106,7 +106,7 @@ def decide(plan: ProxyPlan, call: Call) -> Decision:
         call = replace(call, principal="", sni="")
     if not (call.is_http and _reads_http(plan, call.destination_port)):
         return ruled(plan.guards.at(call.destination_port).access, replace(call, is_http=False, claims=None))
-    path = paths.read(plan.paths, call.path)
+    path = paths.read(plan.manner.paths, call.path)
     if path is None:
         return Decision(Outcome.BAD_REQUEST, f"the path {call.path!r} is none", call, 400)
     return _authenticated(plan.guards.at(call.destination_port), replace(call, path=path))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from lateen.api.mesh.mesh_config import InboundMode, MeshConfig
+from lateen.api.mesh.mesh_config import InboundMode, MeshConfig, TlsLimits
 from lateen.api.networking.destination_rule import (
     ConnectionPool,
     Http2Upgrade,
@@ -15,7 +15,7 @@ from lateen.api.networking.destination_rule import (
 )
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.virtual_service import HttpRetry
-from lateen.plan.types import OWN_DOMAIN, Keepalive, MeshTrust, Retry
+from lateen.plan.types import OWN_DOMAIN, USUAL_TLS, Keepalive, MeshTrust, Retry, TlsBounds
 
 SAFE_RETRY: Final = Retry(
     attempts=2,
@@ -46,6 +46,7 @@ class Defaults:
     domain: str = "cluster.local"
     auto_mtls: bool = True
     trust: MeshTrust = OWN_DOMAIN
+    tls: TlsBounds = USUAL_TLS
 
 
 def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
@@ -67,7 +68,14 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
         domain=domain,
         auto_mtls=mesh.enable_auto_mtls,
         trust=trust(mesh),
+        tls=_tls_bounds(mesh.tls_defaults),
     )
+
+
+def _tls_bounds(limits: TlsLimits) -> TlsBounds:
+    lowest = limits.min_protocol_version
+    version = TlsVersion.TLSV1_2 if lowest is TlsVersion.TLS_AUTO else lowest
+    return TlsBounds(version, limits.cipher_suites, limits.ecdh_curves)
 
 
 def trust(mesh: MeshConfig) -> MeshTrust:

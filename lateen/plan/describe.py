@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from lateen import names
+from lateen.api.mesh.connection_settings import NO_SETTINGS, at_gateway
+from lateen.api.structs import alias
 from lateen.model.peers import PeerMode
+from lateen.model.proxy import Role
 from lateen.plan import audit, describe_limits, describe_mixer, describe_telemetry
 from lateen.plan.destination_types import FOREVER
-from lateen.plan.plain import Plain, distinct, filled, pattern, plain, text_match
+from lateen.plan.http_types import LOOKS_FOR
+from lateen.plan.plain import Plain, distinct, duration, filled, pattern, plain, text_match
 from lateen.plan.types import (
     Access,
     AccessCondition,
@@ -56,12 +60,23 @@ def plan(described: ProxyPlan) -> dict[str, Plain]:
             "clusters": {one.name: cluster(one) for one in described.clusters},
             "replicas": described.replicas and f"{described.replicas.host}:{described.replicas.port}",
             "guards": _guards(described.guards),
-            "paths": plain(described.paths),
+            "paths": plain(described.manner.paths),
+            "headers": plain(described.manner.headers),
+            "bounds": _bounds(described),
+            "looks for": None if described.manner.looks_for == LOOKS_FOR else duration(described.manner.looks_for),
             "dns": {record.host: list(record.addresses) for record in described.dns},
             "telemetry": describe_telemetry.telemetry(described.telemetry),
             "diagnostics": [str(diagnostic) for diagnostic in described.diagnostics],
         }
     )
+
+
+def _bounds(described: ProxyPlan) -> dict[str, Plain]:
+    """Describe how much is taken from clients, where it is not as usual for the role."""
+    usual = at_gateway(NO_SETTINGS) if described.role is Role.GATEWAY else NO_SETTINGS
+    bounds = described.manner.bounds
+    names = (name for name in type(bounds).model_fields if getattr(bounds, name) != getattr(usual, name))
+    return {alias(name): plain(getattr(bounds, name)) for name in names}
 
 
 def listener(described: OutboundListener | InboundPort | GatewayListener) -> Plain:

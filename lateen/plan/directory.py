@@ -11,6 +11,7 @@ from lateen.api.networking.virtual_service import VirtualService
 from lateen.api.objects import ConfigObject
 from lateen.api.traffic.health_check import HealthCheck
 from lateen.api.traffic.session_persistence import SessionPersistence
+from lateen.model import proxy_settings
 from lateen.model.protocol import Protocol
 from lateen.model.service import Service, ServicePort
 from lateen.model.view import ProxyView
@@ -102,6 +103,7 @@ class Directory:
         self.view = view
         self.cache = cache
         self.defaults = cache.intern(defaults.of_mesh(view.mesh, view.domain))
+        self.proxy = proxy_settings.effective(view.mesh.default_config, view.key.settings)
         indexed = cache.recall("services", view.services, (), lambda: _index_services(view.services))
         self.services, self._wildcards = indexed.by_host, indexed.wildcards
         self.virtual_services = cache.recall(

@@ -8,7 +8,7 @@ from lateen.api.networking.gateway import ServerTls, ServerTlsMode, TlsVersion
 from lateen.plan import secrets
 from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.secrets import Fault, Keyring
-from lateen.plan.types import ClientCheck, EndedTls, Origin, Secret, ServedCertificate, TrustedAuthorities
+from lateen.plan.types import ClientCheck, EndedTls, Origin, Secret, ServedCertificate, TlsBounds, TrustedAuthorities
 
 
 class TlsServer(Protocol):
@@ -21,10 +21,12 @@ class TlsServer(Protocol):
     def origin(self) -> Origin: ...
 
 
-def ended_tls(server: TlsServer, keyring: Keyring, needed: list[Secret], notes: Notes) -> EndedTls | None:
+def ended_tls(
+    server: TlsServer, bounds: TlsBounds, keyring: Keyring, needed: list[Secret], notes: Notes
+) -> EndedTls | None:
     """Settle the TLS of a server with certificates of its own; None if there is no certificate, or nobody to trust.
 
-    What it takes from secrets is added to `needed`.
+    What it takes from secrets is added to `needed`. Where it does not say how good TLS has to be, `bounds` do.
     """
     written = server.tls
     certificates = tuple(_certificates(server, keyring, notes))
@@ -32,12 +34,14 @@ def ended_tls(server: TlsServer, keyring: Keyring, needed: list[Secret], notes: 
     if not certificates or (client is None and written.asks_for_certificate):
         return None
     needed += certificates
+    highest = _otherwise(written.max_protocol_version, TlsVersion.TLSV1_3)
     return EndedTls(
         tuple(certificate.name for certificate in certificates),
         client,
-        _otherwise(written.min_protocol_version, TlsVersion.TLSV1_2),
-        _otherwise(written.max_protocol_version, TlsVersion.TLSV1_3),
-        written.cipher_suites,
+        _otherwise(written.min_protocol_version, min(bounds.min_version, highest)),
+        highest,
+        written.cipher_suites or bounds.cipher_suites,
+        bounds.curves,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lateen import names
-from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.mesh.mesh_config import ProxyDefaults
 from lateen.model.service import Service
 from lateen.plan import clusters, connections, focus, gateway_hosts, gateway_tls
 from lateen.plan.diagnostics import Doubt, Notes
@@ -139,16 +139,16 @@ def _add_listeners(
     for server in servers:
         addresses.setdefault(server.server.bind or ANY_ADDRESS, server.origin)
     for address, origin in addresses.items():
-        listener = GatewayListener(address, port, chain, origin, named, _front(directory.view.mesh))
+        listener = GatewayListener(address, port, chain, origin, named, _front(directory.proxy))
         made.listeners.append(directory.cache.intern(listener))
 
 
-def _front(mesh: MeshConfig) -> GatewayFront:
-    """Read what stands before the mesh's gateways."""
-    topology = mesh.default_config.gateway_topology
+def _front(proxy: ProxyDefaults) -> GatewayFront:
+    """Read what stands before a gateway."""
+    topology = proxy.gateway_topology
     if topology is None:
         return NO_FRONT
-    return GatewayFront(topology.num_trusted_proxies, mesh.tells_gateways_of_clients)
+    return GatewayFront(topology.num_trusted_proxies, proxy.tells_gateways_of_clients)
 
 
 def _tcp_chain(servers: list[OpenServer], directory: Directory, notes: Notes) -> TcpChain | None:

@@ -115,14 +115,14 @@ def _ended(
     """Return the chain of a server that ends TLS, or one that refuses if it cannot."""
     tls = directory.defaults.trust if server.tls.mode is ServerTlsMode.ISTIO_MUTUAL else None
     needed: list[Secret] = []
-    ends = tls or ended_tls.ended_tls(server, keyring, needed, notes)
+    ends = tls or ended_tls.ended_tls(server, directory.defaults.tls, keyring, needed, notes)
     if server.server.port.protocol is ServerProtocol.HTTPS:
         requests = _requests(server, table, directory, notes)
         if ends is not None:
             made.tables.append(requests)
             made.secrets += needed
             return NamedChain(
-                hosts, HttpChain(requests.name), ends, server.origin, server.speaks_http3(directory.view.mesh)
+                hosts, HttpChain(requests.name), ends, server.origin, server.speaks_http3(directory.proxy)
             )
     else:
         seen_from = vantage(directory, frozenset({server.gateway_name}), server.port)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lateen.api.mesh.mesh_config import Normalization
 from lateen.api.objects import ConfigObject, ObjectKey
 from lateen.api.security.attachment import Attached
 from lateen.model import policies
@@ -20,7 +19,6 @@ from lateen.plan.types import (
     Guards,
     InboundPort,
     Origin,
-    PathReading,
     TcpChain,
 )
 
@@ -41,15 +39,6 @@ def guards(directory: Directory, notes: Notes, known: Logins = NO_LOGINS) -> Gua
             (port, _guard({one.policy for one in attached if one.ports is None or port in one.ports}, directory, notes))
             for port in special
         ),
-    )
-
-
-def path_reading(normalization: Normalization) -> PathReading:
-    """Say what MeshConfig's path normalization does to paths."""
-    return PathReading(
-        normalizes=normalization is not Normalization.NONE,
-        merges_slashes=normalization in (Normalization.MERGE_SLASHES, Normalization.DECODE_AND_MERGE_SLASHES),
-        decodes_slashes=normalization is Normalization.DECODE_AND_MERGE_SLASHES,
     )
 
 

@@ -106,7 +106,11 @@ def ingress_tls(directory: Directory, keyring: Keyring, needed: list[Secret], no
         origin = Origin(sidecar.key, f"spec.ingress[{position}]")
         if directory.view.peers.of(listener.port.number) is PeerMode.DISABLE:
             server = _TlsListener(listener.tls, origin)
-            found.append(IngressTls(listener.port.number, ended_tls.ended_tls(server, keyring, needed, notes)))
+            found.append(
+                IngressTls(
+                    listener.port.number, ended_tls.ended_tls(server, directory.defaults.tls, keyring, needed, notes)
+                )
+            )
         else:
             said = "has no effect while the port takes the mesh's TLS: turn that off with a PeerAuthentication's"
             notes.add(below(origin, "tls"), f"{said} portLevelMtls: {{{listener.port.number}: {{mode: DISABLE}}}}")

@@ -188,7 +188,7 @@ def _token_server(item: ConfigObject[OidcLogin], endpoint: str, directory: Direc
     url = urlsplit(endpoint)
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     service = directory.service(names.qualified_host(host, directory.view.namespace, directory.view.domain))
-    tls = OriginatedTls(host, accepted_names=(host,)) if url.scheme == "https" else None
+    tls = OriginatedTls(host, accepted_names=(host,), bounds=directory.defaults.tls) if url.scheme == "https" else None
     if service is not None:
         service = directory.stands_for(service)
         if service.port(port) is None:

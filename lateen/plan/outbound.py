@@ -7,12 +7,12 @@ connections where they were going is preferred, then the first by host name. TLS
 going, so of services outside of the mesh that speak it any number share a port.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lateen import names
-from lateen.plan import clusters, egress, focus, services, strangers
+from lateen.plan import clusters, egress, focus, http_proxy, services, strangers
 from lateen.plan.diagnostics import Doubt, Notes
 from lateen.plan.directory import Directory
 from lateen.plan.focus import Focus
@@ -62,11 +62,12 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes, asked:
     )
     subnets = _settle_subnets(one for part in parts for one in part.subnets)
     made = Outbound(clusters=[cluster for part in parts for cluster in part.clusters])
+    told_apart = {port: tuple(_with_own_domains(hosts, directory)) for port, hosts in shared.items()}
     for port in sorted(shared.keys() | claims.keys() | named.keys() | subnets.keys()):
         otherwise, by_name = claims.get(port, unknown.connections), named.get(port, ())
         by_subnet = subnets.get(port, ())
         if port in shared:
-            hosts = (*_with_own_domains(shared[port], directory), unknown.requests)
+            hosts = (*told_apart[port], unknown.requests)
             _add_shared_port(made, port, hosts, otherwise, by_name, by_subnet, directory)
         else:
             listener = OutboundListener(ANY_ADDRESS, port, otherwise, named=by_name, subnets=by_subnet)
@@ -76,9 +77,22 @@ def outbound(directory: Directory, unknown: UnknownTraffic, notes: Notes, asked:
     for one in egress.opened(directory.view.sidecar, offers, unknown.requests, directory, notes):
         made.listeners.append(one.listener)
         made.tables += (one.table,) if one.table is not None else ()
+    _open_http_proxy(made, told_apart, unknown, directory)
     if asked is not None:
         made.clusters = list(_clusters_led_to(made, directory))
     return made
+
+
+def _open_http_proxy(
+    made: Outbound, known: Mapping[int, tuple[VirtualHost, ...]], unknown: UnknownTraffic, directory: Directory
+) -> None:
+    number = directory.view.mesh.proxy_http_port
+    if not number:
+        return
+    hosts = [(port, host) for port in sorted(known) for host in known[port]]
+    opened = http_proxy.http_proxy(number, hosts, unknown.requests, directory)
+    made.listeners.append(opened.listener)
+    made.tables.append(opened.table)
 
 
 def _clusters_led_to(made: Outbound, directory: Directory) -> Iterator[Cluster]:

@@ -3,20 +3,25 @@
 import re
 from typing import Final
 
-from lateen.plan.types import PathReading
+from lateen.api.mesh.connection_settings import EscapedSlashes
+from lateen.plan.http_types import PathReading
 
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_ESCAPED_SLASH: Final = re.compile("%(2f|5c)", re.IGNORECASE)
+_TURNED_AWAY: Final = (EscapedSlashes.REJECT, EscapedSlashes.REDIRECT)
 _PARAMETERS_OF_DOTS: Final = re.compile(r"(?<=/)(\.{1,2});[^/]*")
 _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 """Characters that mean the same with and without `%`, and that are written without."""
 
 
 def read(reading: PathReading, written: str) -> str | None:
-    """Return a path, with its query, as rules and routes see it; None where the request is refused for it."""
+    """Return a path, with its query, as rules and routes see it; None where a request is turned away for it."""
     if "#" in written or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in written):
         return None
     path, mark, query = written.partition("?")
-    if reading.decodes_slashes:
+    if reading.escaped_slashes in _TURNED_AWAY and _ESCAPED_SLASH.search(path):
+        return None
+    if reading.escaped_slashes is EscapedSlashes.FORWARD:
         path = re.sub("%2f", "/", path, flags=re.IGNORECASE)
         path = re.sub("%5c", r"\\", path, flags=re.IGNORECASE)
     if reading.normalizes:

@@ -10,6 +10,7 @@ from lateen.plan import (
     guard,
     inbound,
     logins,
+    manners,
     outbound,
     patches,
     secrets,
@@ -49,10 +50,13 @@ def _sidecar_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
     inbound.note_ingress(directory, notes)
     guards = guard.guards(directory, notes)
     guard.note_connections(guards, into.ports, notes)
+    manner = directory.cache.intern(manners.manner(directory))
+    strangers = clusters.of_strangers(_outbound_policy(view), follows_names=bool(view.mesh.proxy_http_port))
+    found = (*out.clusters, *into.clusters, *strangers)
     return ProxyPlan(
         role=view.role,
-        clusters=(*out.clusters, *into.clusters, *clusters.of_strangers(_outbound_policy(view))),
-        route_tables=tuple(out.tables),
+        clusters=manners.clusters(found, manner, directory),
+        route_tables=manners.tables(out.tables, manner, directory),
         replicas=inbound.replicas(view),
         outbound=tuple(out.listeners),
         outbound_fallback=unknown.connections,
@@ -63,7 +67,7 @@ def _sidecar_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
         trust=directory.defaults.trust,
         dns=dns.records(directory),
         guards=guards,
-        paths=guard.path_reading(view.mesh.path_normalization.normalization),
+        manner=manner,
         telemetry=telemetry.telemetry(directory, notes),
         patches=patches.patches(directory.view, notes),
         diagnostics=notes.all,
@@ -76,14 +80,15 @@ def _gateway_plan(directory: Directory, notes: Notes, asked: Focus | None) -> Pr
     needed = (*made.secrets, *secrets.of_clusters(made.clusters, keyring, notes))
     login = logins.logins(directory, notes)
     guards = guard.guards(directory, notes, login)
+    manner = directory.cache.intern(manners.manner(directory))
     return ProxyPlan(
         role=directory.view.role,
-        clusters=(*made.clusters, *login.clusters, clusters.BLACK_HOLE),
-        route_tables=tuple(made.tables),
+        clusters=manners.clusters((*made.clusters, *login.clusters, clusters.BLACK_HOLE), manner, directory),
+        route_tables=manners.tables(made.tables, manner, directory),
         gateway=tuple(made.listeners),
         secrets=tuple(dict.fromkeys((*needed, *login.secrets))),
         guards=guards,
-        paths=guard.path_reading(directory.view.mesh.path_normalization.normalization),
+        manner=manner,
         telemetry=telemetry.telemetry(directory, notes),
         patches=patches.patches(directory.view, notes),
         diagnostics=notes.all,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.mesh.mesh_config import ProxyDefaults
 from lateen.api.networking.gateway import (
     HTTP3_ANNOTATION,
     Gateway,
@@ -83,9 +83,9 @@ class OpenServer:
         """Tell whether TLS ends here, rather than at whoever is behind."""
         return self.tls.mode not in _PASSED_ON
 
-    def speaks_http3(self, mesh: MeshConfig) -> bool:
+    def speaks_http3(self, proxy: ProxyDefaults) -> bool:
         """Tell whether its requests may come over QUIC too."""
-        return wants_http3(self.gateway) and self.server.can_speak_http3 and not mesh.tells_gateways_of_clients
+        return wants_http3(self.gateway) and self.server.can_speak_http3 and not proxy.tells_gateways_of_clients
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
     """Yield the servers that can be opened, the oldest Gateway's first."""
     bound = dict(directory.view.gateway_ports)
     for gateway in directory.view.gateways:
-        _note_http3(gateway, directory.view.mesh, notes)
+        _note_http3(gateway, directory.proxy, notes)
         for position, server in enumerate(gateway.spec.servers):
             origin = Origin(gateway.key, f"spec.servers[{position}]")
             if server.default_endpoint:
@@ -108,12 +108,12 @@ def open_servers(directory: Directory, notes: Notes) -> Iterator[OpenServer]:
             yield OpenServer(gateway, server, origin, bound.get(server.port.number, server.port.number))
 
 
-def _note_http3(gateway: ConfigObject[Gateway], mesh: MeshConfig, notes: Notes) -> None:
+def _note_http3(gateway: ConfigObject[Gateway], proxy: ProxyDefaults, notes: Notes) -> None:
     """Note where HTTP/3 is asked for and cannot be spoken."""
     if not wants_http3(gateway):
         return
     asked = Origin(gateway.key, f"metadata.annotations.{HTTP3_ANNOTATION}")
-    if mesh.tells_gateways_of_clients:
+    if proxy.tells_gateways_of_clients:
         said = "has no effect beside gatewayTopology.proxyProtocol: over QUIC nobody tells who the client is"
         notes.add(asked, said)
     servers = gateway.spec.servers

@@ -44,7 +44,7 @@ def towards(
             defaults.trust,
             automatic=False,
         )
-    return _originated(written, service, port)
+    return _originated(written, service, port, defaults)
 
 
 def is_told_apart_by_proxy(port: ServicePort, settings: Settings) -> bool:
@@ -92,7 +92,7 @@ def _automatic(
     return MeshTls(server_name, service.accounts, defaults.trust, automatic=per_endpoint)
 
 
-def _originated(written: ClientTls, service: Service, port: ServicePort) -> OriginatedTls:
+def _originated(written: ClientTls, service: Service, port: ServicePort, defaults: Defaults) -> OriginatedTls:
     """Settle what a rule says of TLS to a server with a certificate of its own.
 
     The server is called by the name that is written, else requests by the host that they are for, and connections by
@@ -112,6 +112,7 @@ def _originated(written: ClientTls, service: Service, port: ServicePort) -> Orig
         authority_file=written.ca_certificates,
         revocation_file=written.ca_crl,
         verifies=not written.insecure_skip_verify,
+        bounds=defaults.tls,
     )
 
 

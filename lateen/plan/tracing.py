@@ -3,17 +3,14 @@
 Without a provider of the user's own, spans go to the mesh's own collector, which understands both B3 and W3C headers.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from lateen import names
 from lateen.api.mesh.extension_providers import ExtensionProvider
 from lateen.api.mesh.mesh_config import MeshConfig
 from lateen.api.mesh.tracing_providers import OpenTelemetryTracing, ZipkinTracing
-from lateen.api.parsing import parse
 from lateen.api.telemetry.tracing import CustomTag, ProxyTracing, TracingRule
 from lateen.plan.diagnostics import Notes, below
 from lateen.plan.directory import Directory
@@ -110,7 +107,7 @@ def _merged(rules: Iterable[Rule], choice: _Choice) -> _Choice:
 def _settled(choice: _Choice, directory: Directory, notes: Notes) -> Tracing | None:
     if choice.is_off:
         return None
-    proxies = _of_proxy(directory.view.key.tracing) or directory.view.mesh.default_config.tracing or ProxyTracing()
+    proxies = directory.proxy.tracing or ProxyTracing()
     found = _collector(choice, proxies, directory)
     if isinstance(found, str):
         if choice.origin is not None:
@@ -126,13 +123,6 @@ def _settled(choice: _Choice, directory: Directory, notes: Notes) -> Tracing | N
         by_request_id=choice.by_request_id,
         propagates=choice.propagates,
     )
-
-
-@lru_cache(maxsize=64)
-def _of_proxy(settings: str) -> ProxyTracing | None:
-    """Return what a workload says of its own proxy's traces; it has been checked where it was read."""
-    found = parse(ProxyTracing, json.loads(settings)) if settings else None
-    return found if isinstance(found, ProxyTracing) else None
 
 
 def _tags(written: Mapping[str, CustomTag], has_mesh_tags: bool) -> tuple[TraceTag, ...]:

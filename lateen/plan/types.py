@@ -19,6 +19,7 @@ from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.plan.destination_types import FOREVER, HealthProbe, Keeping, Ping, RetryBudget, Session, Spread, Tunnel
+from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import SILENCE, ServiceName, Telemetry
 
 if TYPE_CHECKING:
@@ -179,7 +180,10 @@ class CorsRules:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send the request on. `timeout` None means that there is none. `websocket` upgrades are always allowed."""
+    """Send the request on. `timeout` None means that there is none. `websocket` upgrades are always allowed.
+
+    With `appends_host`, servers are told in `x-forwarded-host` which host was asked for before it was rewritten.
+    """
 
     targets: tuple[Target, ...]
     rewrite: Rewrite | None = None
@@ -189,6 +193,7 @@ class Forward:
     hash_keys: tuple[HashKey, ...] = ()
     session: Session | None = None
     resolves_host: bool = False
+    appends_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,20 +248,28 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """The routes for the requests whose host, whatever the port in it, is one of `domains` (`*` for all others)."""
+    """The routes for the requests whose host, whatever the port in it, is one of `domains` (`*` for all others).
+
+    With `counts_attempts` servers are told how often a request was tried.
+    """
 
     name: str
     domains: tuple[str, ...]
     routes: tuple[Route, ...]
     requires_tls: bool = False
+    counts_attempts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """What listeners look requests up in; its name is what they subscribe to."""
+    """What listeners look requests up in; its name is what they subscribe to.
+
+    The ports in requests' hosts are passed over, unless it is `by_port`.
+    """
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
+    by_port: bool = False
 
 
 class Discovery(StrEnum):
@@ -361,6 +374,18 @@ class MeshTls:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsBounds:
+    """What TLS with others than the mesh's proxies has to be at least; without suites and curves Envoy's are used."""
+
+    min_version: TlsVersion = TlsVersion.TLSV1_2
+    cipher_suites: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+
+
+USUAL_TLS = TlsBounds()
+
+
+@dataclass(frozen=True, slots=True)
 class OriginatedTls:
     """TLS with a server that has a certificate of its own, such as one outside of the mesh.
 
@@ -379,6 +404,7 @@ class OriginatedTls:
     authority_file: str = ""
     revocation_file: str = ""
     verifies: bool = True
+    bounds: TlsBounds = USUAL_TLS
 
 
 Material = bytes | str
@@ -442,6 +468,7 @@ class EndedTls:
     min_version: TlsVersion = TlsVersion.TLSV1_2
     max_version: TlsVersion = TlsVersion.TLSV1_3
     cipher_suites: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,7 +481,7 @@ class Cluster:
     With `target_port`, connections go to that port of their original destination. `name_refresh` is how soon a name is
     asked for again that could not be resolved.
     `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
-    `service` is what telemetry calls the service.
+    `service` is what telemetry calls the service. `keeps_case` sends the names of headers as they came.
     """
 
     name: str
@@ -483,6 +510,8 @@ class Cluster:
     spread: Spread | None = None
     probe: HealthProbe | None = None
     service: ServiceName | None = None
+    keeps_case: bool = False
+    buffer_bytes: int | None = None
     origin: Origin | None = None
 
 
@@ -876,18 +905,6 @@ NO_GUARDS = Guards()
 
 
 @dataclass(frozen=True, slots=True)
-class PathReading:
-    """What is done to paths before anybody looks at them."""
-
-    normalizes: bool = True
-    merges_slashes: bool = False
-    decodes_slashes: bool = False
-
-
-BASE_PATHS = PathReading()
-
-
-@dataclass(frozen=True, slots=True)
 class Patch:
     """One patch of an EnvoyFilter, and where it is written."""
 
@@ -927,7 +944,7 @@ class ProxyPlan:
     secrets: tuple[Secret, ...] = ()
     dns: tuple[DnsRecord, ...] = ()
     guards: Guards = NO_GUARDS
-    paths: PathReading = BASE_PATHS
+    manner: HttpManner = USUAL_MANNER
     telemetry: Telemetry = SILENCE
     patches: tuple[PatchSet, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -14,7 +14,7 @@ from lateen.mixer.rules import RuleSet
 from lateen.mixer.told import only_told
 from lateen.mixer.values import Bag
 from lateen.model.service import Service
-from lateen.model.snapshot import Inputs, Snapshot
+from lateen.model.snapshot import EMPTY, Snapshot
 from lateen.serving.access_log_service import access_log_service
 from lateen.serving.checks import Decides, check_service
 from lateen.serving.grpc_services import GrpcService
@@ -56,7 +56,7 @@ class RulesPart:
 
     def __init__(self, handlers: Handlers, checker: Checker, reporter: Reporter, failures: Counter) -> None:
         """`failures` counts, by handler, the questions that were not answered."""
-        self.snapshot = Snapshot(Inputs(ConfigSet()))
+        self.snapshot = EMPTY
         self._handlers = handlers
         self._checker = checker
         self._registry = Registry()

@@ -90,7 +90,7 @@ def guarded(
             (table,),
             gateway=listeners,
             guards=made.guards,
-            paths=made.paths,
+            manner=made.manner,
             telemetry=logged(LogFile(str(log), format=LOG_FORMAT)),
         )
         with running_envoy(whole, lambda host, port: (), place):

@@ -36,7 +36,6 @@ from lateen.plan.types import (
     HttpChain,
     InboundPort,
     MeshTrust,
-    PathReading,
     ProxyPlan,
     Respond,
     Route,
@@ -226,7 +225,6 @@ def _plan(tried: list[Tried], echo: int) -> ProxyPlan:
         inbound_fallback=unknown,
         trust=MeshTrust(("cluster.local", "old.example")),
         guards=Guards(by_port=tuple((one.port, one.guard) for one in tried)),
-        paths=PathReading(),
     )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lateen.envoy import listener_filters
 from lateen.model.endpoint import Endpoint
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.names import outbound_cluster
+from lateen.plan.http_types import HttpManner
 from lateen.plan.telemetry_types import LogFile
 from lateen.plan.types import (
     Cluster,
@@ -174,10 +174,7 @@ def test_the_admin_interface_is_for_the_owner_only(gateway: tuple[RunningEnvoy, 
     assert ask(envoy.health_port, "/quitquitquit").status == 404
 
 
-def test_detection_lets_http_be_routed_and_a_server_speak_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener_filters, "DETECTION_TIMEOUT", timedelta(milliseconds=200))
+def test_detection_lets_http_be_routed_and_a_server_speak_first(tmp_path: Path) -> None:
     port = free_port()
     with greeting_server(b"220 hello\r\n") as server:
         plan = ProxyPlan(
@@ -185,6 +182,7 @@ def test_detection_lets_http_be_routed_and_a_server_speak_first(
             clusters=(Cluster(V1, Discovery.STATIC, protocol=Protocol.TCP, endpoints=(Endpoint(HOST, server),)),),
             route_tables=(RouteTable("t", (VirtualHost("v", ("*",), (Route(ANY, Respond(200, b"routed")),)),)),),
             gateway=(GatewayListener(HOST, port, SniffedChain(HttpChain("t"), TcpChain((Target(V1),)))),),
+            manner=HttpManner(looks_for=timedelta(milliseconds=200)),
         )
         with running_envoy(plan, lambda host, port: (), tmp_path):
             assert ask(port, "/").body == "routed"

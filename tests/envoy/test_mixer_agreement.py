@@ -34,7 +34,6 @@ from lateen.plan.types import (
     Guards,
     HttpChain,
     InboundPort,
-    PathReading,
     ProxyPlan,
     Respond,
     Route,
@@ -193,7 +192,6 @@ def _plan(tried: list[Tried], echo: int) -> ProxyPlan:
         inbound=tuple(InboundPort(one.port, _requests(one.port)) for one in tried),
         inbound_fallback=TcpChain((Target(INBOUND_PASSTHROUGH_CLUSTER),)),
         guards=Guards(by_port=tuple((one.port, one.guard) for one in tried)),
-        paths=PathReading(),
     )
 
 

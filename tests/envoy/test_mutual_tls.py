@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from lateen.envoy import listener_filters
 from lateen.model.endpoint import Endpoint
 from lateen.model.peers import PeerMode
 from lateen.model.protocol import Protocol
 from lateen.model.proxy import Role
 from lateen.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
+from lateen.plan.http_types import HttpManner
 from lateen.plan.telemetry_types import LogFile
 from lateen.plan.types import (
     Chain,
@@ -80,8 +80,7 @@ def mesh(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iter
     own = written(Authority().pair(x509.DNSName("own.example")), place, "own")
     own_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own_context.load_cert_chain(*own)
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setattr(listener_filters, "DETECTION_TIMEOUT", WAIT)
+    with ExitStack() as stack:
         servers = {
             "http": stack.enter_context(http_server("web")),
             "echo": stack.enter_context(echo_server()),
@@ -155,6 +154,7 @@ def _server_plan(doors: list[Door], ports: dict[str, int]) -> ProxyPlan:
         route_tables=(),
         inbound=tuple(InboundPort(port, _chain(door, inbound_cluster(port)), "web", door.mode) for door, port in known),
         inbound_fallback=TcpChain((Target(INBOUND_PASSTHROUGH_CLUSTER),)),
+        manner=HttpManner(looks_for=WAIT),
     )
 
 

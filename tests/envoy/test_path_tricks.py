@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from lateen.api.mesh.connection_settings import EscapedSlashes
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Role
 from lateen.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
 from lateen.plan import paths
+from lateen.plan.http_types import HttpManner, PathReading
 from lateen.plan.types import (
     Cluster,
     Discovery,
@@ -25,7 +27,6 @@ from lateen.plan.types import (
     Guards,
     HttpChain,
     InboundPort,
-    PathReading,
     ProxyPlan,
     Route,
     RouteTable,
@@ -45,7 +46,7 @@ READINGS = {
     "none": PathReading(normalizes=False),
     "base": PathReading(),
     "merge": PathReading(merges_slashes=True),
-    "decode": PathReading(merges_slashes=True, decodes_slashes=True),
+    "decode": PathReading(merges_slashes=True, escaped_slashes=EscapedSlashes.FORWARD),
 }
 
 
@@ -203,5 +204,5 @@ def _plan(guards: dict[int, Guard], server: int, reading: PathReading) -> ProxyP
         inbound=tuple(InboundPort(port, HttpChain(inbound_cluster(port), chain)) for port in guards),
         inbound_fallback=TcpChain((Target(INBOUND_PASSTHROUGH_CLUSTER),)),
         guards=Guards(by_port=tuple(guards.items())),
-        paths=reading,
+        manner=HttpManner(reading),
     )

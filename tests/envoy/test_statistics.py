@@ -29,7 +29,19 @@ EVERYTHING = Statistics(
 def test_envoy_accepts_all_of_it(tmp_path: Path) -> None:
     names = ("xds", "sds", "admin", "mixer", "traces", "metrics")
     sockets: dict[str, Any] = {f"{name}_socket": f"{tmp_path}/{name}" for name in names}
-    whole = bootstrap("sidecar~1~a.b~b.svc.c", "a.b", **sockets, metrics_path="/m", kept=EVERYTHING, version="1.2.3")
+    whole = bootstrap(
+        "sidecar~1~a.b~b.svc.c",
+        "a.b",
+        **sockets,
+        metrics_path="/m",
+        kept=EVERYTHING,
+        version="1.2.3",
+        connections=7,
+        runtime={"envoy.reloadable_features.test_feature_false": "true", "re2.max_program_size.error_level": "9"},
+    )
+    assert whole["layered_runtime"]["layers"][0]["static_layer"]["re2.max_program_size.error_level"] == "9"
+    (monitor,) = whole["overload_manager"]["resource_monitors"]
+    assert monitor["typed_config"]["max_active_downstream_connections"] == 7
     assert whole["stats_eviction_interval"] == "60s"
     config = tmp_path / "bootstrap.json"
     config.write_text(json.dumps(whole))

@@ -1,7 +1,7 @@
 """A golden case: a folder with what a user writes, and what comes of it for one proxy.
 
 config.yaml   as a user writes it; its first line says why the case exists
-proxy.yaml    `proxy`: role (sidecar unless told otherwise), labels; `workloads`: labels of the others by name;
+proxy.yaml    `proxy`: role (sidecar unless told otherwise), labels, `config` (its annotation); `workloads`: labels of the others by name;
               `shows`: the names of the resources that xds.yaml is about, by type, with wildcards
 plan.yaml     the plan
 xds.yaml      the resources, without what every resource of the kind has (see `shortening`)
@@ -24,7 +24,7 @@ from lateen.envoy.cache import ResourceCache
 from lateen.envoy.patches import patching
 from lateen.envoy.resources import resource_set
 from lateen.mixer.compile import RuleSets, with_mixer
-from lateen.model import groups
+from lateen.model import groups, proxy_settings
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Proxy, Role
 from lateen.model.registry import PortKey
@@ -89,8 +89,9 @@ class Case:
     def _proxy(self) -> Proxy:
         given = self._given["proxy"]
         labels = given.get("labels", {})
+        own = proxy_settings.live_parts({proxy_settings.ANNOTATION: given.get("config", "")})
         key, role = WorkloadKey("default", "proxy"), Role(given.get("role", "sidecar"))
-        return Proxy(key, role, labels, locality=_locality(labels))
+        return Proxy(key, role, labels, locality=_locality(labels), settings=own)
 
     def _workloads(self) -> Iterator[Workload]:
         others = self._given.get("workloads", {})

@@ -7,8 +7,8 @@ import pytest
 
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
-from lateen.api.mesh.mesh_config import MeshConfig
-from lateen.model.proxy_settings import ProxySettings, proxy_settings
+from lateen.api.mesh.mesh_config import MeshConfig, ProxyDefaults, TracingServiceName
+from lateen.model.proxy_settings import ProxySettings, effective, faults, live_parts, proxy_settings
 
 MESH = MeshConfig.model_validate({"defaultConfig": {"concurrency": 2, "proxyMetadata": {"A": "mesh", "B": "mesh"}}})
 
@@ -55,3 +55,66 @@ def test_the_annotation_wins() -> None:
 def test_an_annotation_that_cannot_be_read_counts_as_not_there(text: str) -> None:
     own = {"proxy.istio.io/config": text, "sidecar.istio.io/logLevel": "loud"}
     assert proxy_settings(config(), MESH, "shop", {}, own) == ProxySettings(2, {"A": "mesh", "B": "mesh"})
+
+
+def test_what_a_workload_says_is_laid_over_the_mesh_s_field_by_field() -> None:
+    mesh = ProxyDefaults.model_validate(
+        {"proxyHeaders": {"server": {"value": "mesh"}, "requestId": {"disabled": True}}, "tracing": {"sampling": 1}}
+    )
+    own = live_parts({"proxy.istio.io/config": "{concurrency: 2, proxyHeaders: {server: {disabled: true}}}"})
+    assert own == '{"proxyHeaders": {"server": {"disabled": true}}}'
+    found = effective(mesh, own).model_dump(by_alias=True, exclude_unset=True)
+    assert found == {
+        "proxyHeaders": {"server": {"value": "mesh", "disabled": True}, "requestId": {"disabled": True}},
+        "tracing": {"sampling": 1},
+    }
+    assert effective(mesh, "") is mesh
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads"), [("2", 2), ("1500m", 2), ("100m", 1), ("0.5", 1), ("", None), ("many", None), ("0", 1)]
+)
+def test_a_limit_of_processors_says_how_many_threads_there_are(limit: str, threads: int | None) -> None:
+    found = proxy_settings(config(), MeshConfig(), "shop", {}, {"sidecar.istio.io/proxyCPULimit": limit})
+    assert found.concurrency == threads
+    said = proxy_settings(config(), MESH, "shop", {}, {"sidecar.istio.io/proxyCPULimit": limit})
+    assert said.concurrency == 2
+
+
+def test_the_environment_says_how_a_proxy_ends() -> None:
+    own = "{proxyMetadata: {EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'true', MINIMUM_DRAIN_DURATION: 2s}}"
+    found = proxy_settings(config(), MESH, "shop", {}, {"proxy.istio.io/config": own})
+    assert (found.waits_for_connections, found.minimum_drain) == (True, timedelta(seconds=2))
+    assert r"listener\..*\.downstream_cx_active" in found.statistics.patterns
+    assert not settled(config()).waits_for_connections
+
+
+def test_start_settings_are_read() -> None:
+    own = """
+        runtimeValues: {a.b: "1"}
+        fileFlushInterval: 3s
+        fileFlushMinSizeKb: 4
+        statsCompression: false
+        tracingServiceName: CANONICAL_NAME_ONLY
+        connectionSettings: {globalDownstreamConnectionLimit: 7}
+        """
+    found = proxy_settings(config(), MESH, "shop", {}, {"proxy.istio.io/config": own})
+    assert (found.runtime, found.connections, found.log_flush, found.log_flush_kb) == (
+        {"a.b": "1"},
+        7,
+        timedelta(seconds=3),
+        4,
+    )
+    assert (found.statistics.compressed, found.service_name) == (False, TracingServiceName.CANONICAL_NAME_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("concurrency: many", "concurrency must be a whole number, not 'many'"),
+        ("- a", " must be like defaultConfig of MeshConfig"),
+        ("proxyHeaders: {servers: {}}", "proxyHeaders.servers unknown field; did you mean server?"),
+    ],
+)
+def test_a_wrong_annotation_says_what_is_wrong(text: str, fault: str) -> None:
+    assert faults({"proxy.istio.io/config": text}) == (fault,)

@@ -26,7 +26,7 @@ from lateen.plan import access, authentication, decide, paths
 from lateen.plan.cache import PlanCache
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
-from lateen.plan.types import BASE_PATHS
+from lateen.plan.http_types import BASE_PATHS
 from lateen.plan.verdicts import Call
 from tests.envoy.policies import Chance, Signer, call_of
 

@@ -201,7 +201,7 @@ def test_whether_anybody_uses_the_mesh_s_own_collector(
 def test_a_workload_s_own_settings_count_before_those_of_the_mesh() -> None:
     world = worlds.snapshot(COLLECTORS, {"default_config": {"tracing": {"sampling": 20.0, "max_path_tag_length": 9}}})
     views = Views(world)
-    proxy = Proxy(WorkloadKey("default", "client"), Role.SIDECAR, tracing='{"sampling": 100}')
+    proxy = Proxy(WorkloadKey("default", "client"), Role.SIDECAR, settings='{"tracing": {"sampling": 100}}')
     found = build_plan(views.view_for(views.class_of(proxy)), PlanCache()).telemetry.outbound.tracing
     assert found is not None
-    assert (found.sampling_percent, found.longest_path) == (100.0, None)
+    assert (found.sampling_percent, found.longest_path) == (100.0, 9)

@@ -8,6 +8,7 @@ from lateen.api.changes import Remove, Upsert
 from lateen.api.config_set import ConfigSet
 from lateen.api.decode import decode_yaml
 from lateen.api.mesh.mesh_config import MeshConfig
+from lateen.api.mesh.settings import mesh_config
 from lateen.api.objects import ConfigObject
 from lateen.api.structs import Struct
 from lateen.model.proxy import Proxy, Role
@@ -56,7 +57,8 @@ def snapshot(
     decoded = decode_yaml(dedent(text), "world.yaml")
     assert not decoded.errors, [str(error) for error in decoded.errors]
     config = _changed(previous.config, decoded.objects) if previous else ConfigSet(decoded.objects)
-    settings = previous.mesh if previous and mesh is None else MeshConfig.model_validate(dict(mesh or {}))
+    said = mesh_config(config) if mesh is None else MeshConfig.model_validate(dict(mesh))
+    settings = previous.mesh if previous and mesh is None else said
     found = first_snapshot(Inputs(config, mesh=settings)).services.values()
     wanting = [service.host for service in found if _wants_address(service)]
     addresses = {host: f"10.96.0.{number}" for number, host in enumerate(wanting, start=1)}

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from lateen.api.fields import Ignored
-from lateen.api.structs import Checked, Problem
+from lateen.api.fields import FreeForm
+from lateen.api.structs import Checked, NoEffect, Problem
 from lateen.names import is_trust_domain
 
 
@@ -31,8 +31,8 @@ class CaCertificates(Checked):
 
     pem: Annotated[str, AfterValidator(_certificates)] = ""
     trust_domains: tuple[Annotated[str, AfterValidator(_trust_domain)], ...] = ()
-    spiffe_bundle_url: Ignored = None
-    cert_signers: Ignored = None
+    spiffe_bundle_url: Annotated[FreeForm, NoEffect("bundles are not fetched: write the certificates in pem")] = None
+    cert_signers: Annotated[FreeForm, NoEffect("certificates are signed by the mesh's own authority")] = None
 
     def problems(self) -> Iterator[Problem]:
         if not self.pem:

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from lateen.api.fields import EMPTY_MAP, Bool, Ignored, NonEmpty, Port, Positive, PositiveDuration, StringMap
+from lateen.api.fields import EMPTY_MAP, Bool, FreeForm, NonEmpty, Port, Positive, PositiveDuration, StringMap
 from lateen.api.mesh.log_providers import FileAccessLog, GrpcAccessLog, OpenTelemetryLog
 from lateen.api.mesh.metric_providers import DogStatsdServer, OpenTelemetryMetrics, StatsdServer
 from lateen.api.mesh.tracing_providers import OpenTelemetryTracing, ZipkinTracing
 from lateen.api.security.patterns import Wildcard
-from lateen.api.structs import Checked, OpenStruct, Problem, Struct, alias
+from lateen.api.structs import Checked, NoEffect, OpenStruct, Problem, Struct, alias
+
+_NOT_BUILT_IN: Final = "traces are sent in two forms: name a provider with opentelemetry or zipkin instead"
 
 
 class CheckedRequestBody(Struct):
@@ -102,18 +104,18 @@ class ExtensionProvider(OpenStruct):
     statsd: StatsdServer | None = None
     dogstatsd: DogStatsdServer | None = None
     open_telemetry_metrics: OpenTelemetryMetrics | None = None
-    datadog: Ignored = None
+    datadog: Annotated[FreeForm, NoEffect(_NOT_BUILT_IN)] = None
     envoy_file_access_log: FileAccessLog | None = None
     envoy_http_als: GrpcAccessLog | None = None
     envoy_otel_als: OpenTelemetryLog | None = None
     envoy_tcp_als: GrpcAccessLog | None = None
-    lightstep: Ignored = None
-    opencensus: Ignored = None
+    lightstep: Annotated[FreeForm, NoEffect(_NOT_BUILT_IN)] = None
+    opencensus: Annotated[FreeForm, NoEffect(_NOT_BUILT_IN)] = None
     opentelemetry: OpenTelemetryTracing | None = None
     prometheus: OpenStruct | None = None
-    sds: Ignored = None
-    skywalking: Ignored = None
-    stackdriver: Ignored = None
+    sds: Annotated[FreeForm, NoEffect("keys and certificates of gateways come from Secrets")] = None
+    skywalking: Annotated[FreeForm, NoEffect(_NOT_BUILT_IN)] = None
+    stackdriver: Annotated[FreeForm, NoEffect(_NOT_BUILT_IN)] = None
     zipkin: ZipkinTracing | None = None
 
     @property

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from lateen.api.fields import Bool, Count, HeaderName, Ignored, NonEmpty, Port, PositiveDuration
-from lateen.api.structs import OpenStruct, Struct
+from lateen.api.fields import Bool, Count, FreeForm, HeaderName, NonEmpty, Port, PositiveDuration
+from lateen.api.structs import NoEffect, OpenStruct, Struct
 
 
 class TraceContext(StrEnum):
@@ -19,7 +20,7 @@ class ToldHeader(Struct):
 
     name: HeaderName
     value: str = ""
-    env_name: Ignored = None
+    env_name: Annotated[FreeForm, NoEffect("write the value itself in value")] = None
 
 
 class ZipkinTracing(OpenStruct):
@@ -78,6 +79,10 @@ class OpenTelemetryTracing(OpenStruct):
     max_tag_length: Count = 0
     http: OtlpHttp | None = None
     grpc: OtlpGrpc | None = None
-    resource_detectors: Ignored = None
-    dynatrace_sampler: Ignored = None
-    service_attribute_enrichment: Ignored = None
+    resource_detectors: Annotated[FreeForm, NoEffect("the environment of the proxy says who it is, always")] = None
+    dynatrace_sampler: Annotated[FreeForm, NoEffect("randomSamplingPercentage of a Telemetry says what is traced")] = (
+        None
+    )
+    service_attribute_enrichment: Annotated[
+        FreeForm, NoEffect("spans say app, version, workload and namespace, always")
+    ] = None

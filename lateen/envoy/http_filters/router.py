@@ -16,5 +16,10 @@ def http_filters(side: Side, guard: Guard) -> tuple[Any, ...]:
     return (router_pb2.Router(),)
 
 
+def silent() -> Any:
+    """Say the router that writes no headers of Envoy's own."""
+    return router_pb2.Router(suppress_envoy_headers=True)
+
+
 def route_config(route: Route) -> None:
     """Say nothing: what a route wants of the router is the route itself."""

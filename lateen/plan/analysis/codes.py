@@ -15,6 +15,7 @@ from lateen.plan.analysis import (
     gateways,
     groups,
     injection,
+    namespaces,
     references,
     scopes,
     services,
@@ -111,6 +112,7 @@ CODES: Final = (
     Code(Doubt.UNUSABLE, _W, "has, or needs, a certificate that is of no use"),
     Code(Doubt.NEVER_ACTS, _W, "has a fault or mirror that never acts"),
     Code("LAT0010", _W, "keeps a member of a WorkloadGroup from being registered", groups.passed_over),
+    Code("LAT0011", _I, "is in a namespace of which proxies do not know", namespaces.undiscovered),
 )
 """Every code that Lateen gives."""
 

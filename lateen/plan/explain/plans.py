@@ -11,7 +11,7 @@ from lateen.model.snapshot import Snapshot
 from lateen.model.view import ClassKey, ProxyView
 from lateen.model.views import Views
 from lateen.model.workload import Workload
-from lateen.plan import guard, inbound, patches
+from lateen.plan import guard, inbound, manners, patches
 from lateen.plan.cache import PlanCache
 from lateen.plan.diagnostics import Notes
 from lateen.plan.directory import Directory
@@ -121,5 +121,5 @@ def _server_plan(view: ProxyView, cache: PlanCache) -> ProxyPlan:
         inbound_mode=view.peers.mode,
         guards=guard.guards(directory, notes),
         patches=patches.patches(view),
-        paths=guard.path_reading(view.mesh.path_normalization.normalization),
+        manner=manners.manner(directory),
     )

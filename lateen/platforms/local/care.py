@@ -171,7 +171,7 @@ class PodCare:
             metrics_socket=str(self._machine.directory / METRICS_SOCKET),
             group=group,
             network=network,
-            statistics=self.settings.statistics,
+            settings=self.settings,
         )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         said = await self._machine.bootstrap(request)

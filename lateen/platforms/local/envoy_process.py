@@ -12,16 +12,17 @@ import aiohttp
 
 from lateen.model.proxy import Role
 from lateen.model.proxy_settings import ProxySettings
-from lateen.model.statistics import USUAL, Statistics
 from lateen.model.workload import Locality, WorkloadKey
+from lateen.platforms.local.interception import INBOUND_PORT, PROXY_SERVICE_PORTS
 
 PROCESS_NAME: Final = "istio-proxy"
-LOG_FLUSH_MILLISECONDS: Final = 500
 # What a sidecar passes on to its application, and what a gateway passes on to the mesh.
 _REQUESTS: Final = {
     Role.SIDECAR: re.compile(r"^cluster\.inbound\|.*\.upstream_rq_active: (\d+)$", re.MULTILINE),
     Role.GATEWAY: re.compile(r"^cluster\.outbound\|.*\.upstream_rq_active: (\d+)$", re.MULTILINE),
 }
+_CONNECTIONS: Final = re.compile(r"^listener\.[\d.]+_(\d+)\.downstream_cx_active: (\d+)$", re.MULTILINE)
+_ADMIN_PORT: Final = 15000
 _ANSWER_SECONDS: Final = 2.0
 _ASKING_AGAIN_SECONDS: Final = 0.05
 
@@ -49,7 +50,7 @@ class BootstrapRequest:
     group: str = ""
     network: str = ""
     owner: str = ""
-    statistics: Statistics = USUAL
+    settings: ProxySettings = field(default_factory=ProxySettings)
 
 
 Bootstrap = Callable[[BootstrapRequest], Awaitable[Mapping[str, object]]]
@@ -66,11 +67,23 @@ class EnvoyProgram:
         """Give the command line for a bootstrap file and a workload's settings."""
         return (
             *(self.binary, "--config-path", str(bootstrap)),
-            *("--concurrency", str(settings.concurrency or os.cpu_count() or 1), "--disable-hot-restart"),
+            *("--concurrency", str(_threads(settings.concurrency)), "--disable-hot-restart"),
             *("--log-level", settings.log_level),
-            *("--file-flush-interval-msec", str(LOG_FLUSH_MILLISECONDS)),
+            *("--file-flush-interval-msec", str(round(settings.log_flush.total_seconds() * 1000))),
+            *(("--file-flush-min-size-kb", str(settings.log_flush_kb)) if settings.log_flush_kb else ()),
             *("--drain-time-s", str(max(1, round(settings.drain.total_seconds()))), "--drain-strategy", "immediate"),
         )
+
+
+def _is_of_clients(port: int, role: Role) -> bool:
+    """Tell whether those who connect to a port of the proxy are clients of its workload."""
+    if role is Role.GATEWAY:
+        return port not in (_ADMIN_PORT, *PROXY_SERVICE_PORTS)
+    return port == INBOUND_PORT
+
+
+def _threads(concurrency: int | None) -> int:
+    return 1 if concurrency is None else concurrency or os.cpu_count() or 1
 
 
 class AdminClient:
@@ -101,6 +114,15 @@ class AdminClient:
         """Return when no HTTP request from clients is being answered, or when Envoy cannot be asked."""
         while await self._active_requests(role) > 0:  # noqa: ASYNC110  only Envoy knows, and it must be asked
             await asyncio.sleep(_ASKING_AGAIN_SECONDS)
+
+    async def unused(self, role: Role) -> None:
+        """Return when no client has a connection, or when Envoy cannot be asked; whoever reads metrics is no client."""
+        while await self._active_connections(role) > 0:  # noqa: ASYNC110  only Envoy knows, and it must be asked
+            await asyncio.sleep(_ASKING_AGAIN_SECONDS)
+
+    async def _active_connections(self, role: Role) -> int:
+        text = await self._ask("GET", r"/stats?filter=^listener\..*\.downstream_cx_active$") or ""
+        return sum(int(count) for port, count in _CONNECTIONS.findall(text) if _is_of_clients(int(port), role))
 
     async def _active_requests(self, role: Role) -> int:
         text = await self._ask("GET", "/stats?filter=upstream_rq_active$") or ""

@@ -31,7 +31,7 @@ DIRECTORY: Final = "mixer"
 GROUPS: Final = frozenset({"config.istio.io", "lateen.dev", "telemetry.istio.io"})
 """The groups whose objects the Mixer process works by; with them go services and the settings of the mesh."""
 
-_KINDS: Final = (Service, ServiceEntry, MeshConfig)
+_KINDS: Final = (Service, ServiceEntry)
 _DOCUMENTS: Final = "documents.json"
 _WORKLOADS: Final = "workloads.json"
 _VERSION: Final = 1
@@ -47,7 +47,7 @@ class HandedOver:
 
 def hand_over(snapshot: Snapshot) -> HandedOver:
     """Write down what of the mesh concerns the Mixer process."""
-    documents = b",\n".join(item.body for item in _concerned(snapshot.config))
+    documents = b",\n".join(item.body for item in _concerned(snapshot))
     workloads = json.dumps([_record(workload) for workload in sorted(snapshot.workloads, key=lambda each: each.key)])
     return HandedOver(
         b'{"version":%d,"documents":[\n%s\n]}' % (_VERSION, documents),
@@ -98,15 +98,21 @@ def restore(content: HandedOver) -> Snapshot:
     decoded = decode.combine(decode.decode_mapping(each) for each in _listed(content.documents, "documents"))
     config = ConfigSet(decoded.objects)
     workloads = Workloads().apply(map(_workload, _listed(content.workloads, "workloads")))
-    return first_snapshot(Inputs(config, workloads, mesh=mesh_config(config)))
+    mesh = mesh_config(config).model_copy(update={"discovery_selectors": ()})
+    return first_snapshot(Inputs(config, workloads, mesh=mesh))
 
 
-def _concerned(config: ConfigSet) -> Iterator[ConfigObject[Struct]]:
-    """Choose the objects that the Mixer process is to know, in an order that does not change."""
+def _concerned(snapshot: Snapshot) -> Iterator[ConfigObject[Struct]]:
+    """Choose the objects that the Mixer process is to know, in an order that does not change.
+
+    These are no others than proxies know of, so that no selectors of namespaces have to be looked at again.
+    """
     for row in KINDS:
         if row.group in GROUPS or row.spec in _KINDS:
-            yield from config.of(row)
-    settings = config.shelf(ConfigMap, ROOT_NAMESPACE).get(CONFIG_MAP_NAME)
+            yield from snapshot.config.of(row)
+    everything = snapshot.inputs.config
+    yield from everything.of(MeshConfig)
+    settings = everything.shelf(ConfigMap, ROOT_NAMESPACE).get(CONFIG_MAP_NAME)
     if settings is not None:
         yield settings
 

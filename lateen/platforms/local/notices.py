@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lateen.api.structs import without_effect
-from lateen.platforms.local import volumes
+from lateen.platforms.local import annotations, volumes
 from lateen.platforms.local.pods import Owner
 from lateen.platforms.local.report import Notice
 
@@ -19,6 +19,7 @@ def _texts(owner: Owner) -> Iterator[str]:
     if kept := (*owner.claims, *volumes.claims(owner.template.spec)):
         yield f"keeps what is written to {' and '.join(kept)} until the mesh ends"
     yield from volumes.notices(owner.template.spec)
+    yield from annotations.doubtful(owner.template.metadata.annotations)
 
 
 def _ignored(owner: Owner) -> Iterator[str]:

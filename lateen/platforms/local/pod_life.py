@@ -315,10 +315,21 @@ class PodLife:
         role = self.role
         if role is None or self._proxy is None or not self._proxy.ready or not await self._care.admin.drain(role):
             return
+        settings = self._care.settings
+        if settings.waits_for_connections:
+            await self._until_unused(role, settings.minimum_drain.total_seconds())
+            return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._care.settings.termination_drain.total_seconds()):
+            async with asyncio.timeout(settings.termination_drain.total_seconds()):
                 await asyncio.sleep(_LAST_REQUEST_SECONDS)
                 await self._care.admin.idle(role)
+
+    async def _until_unused(self, role: Role, at_least_seconds: float) -> None:
+        """Wait until no client has a connection any more, at most for as long as the pod may take to end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(float(self.design.spec.termination_grace_period_seconds)):
+                await asyncio.sleep(at_least_seconds)
+                await self._care.admin.unused(role)
 
     async def _end(self, life: ContainerLife, deadline: float) -> None:
         """Run a container's preStop hook and stop it, both within the pod's grace."""

@@ -181,10 +181,8 @@ def injection_of(design: PodDesign, config: ConfigSet) -> Injection:
     """Decide how a pod takes part in the mesh."""
     home = next((item for item in config.of(Namespace) if item.name == design.namespace), None)
     chosen = choose_injection(design.labels, design.annotations, home.metadata.labels if home else {})
-    if design.annotations.get(proxy_settings.ANNOTATION) and proxy_settings.annotated(design.annotations) is None:
-        problem = f"annotation {proxy_settings.ANNOTATION}: must be like defaultConfig of MeshConfig"
-        return replace(chosen, problems=(*chosen.problems, problem))
-    return chosen
+    wrong = (f"annotation {proxy_settings.ANNOTATION}: {fault}" for fault in proxy_settings.faults(design.annotations))
+    return replace(chosen, problems=(*chosen.problems, *wrong))
 
 
 def workload(
@@ -203,7 +201,7 @@ def workload(
         locality=Locality.parse(design.labels.get(LOCALITY_LABEL, "").replace(".", "/")),
         hostname=design.hostname if design.spec.hostname or design.service_name else "",
         subdomain=design.subdomain,
-        tracing=_tracing(design.annotations),
+        settings=proxy_settings.live_parts(design.annotations),
         network=network,
         membership=membership,
     )
@@ -212,12 +210,6 @@ def workload(
 def group_and_network(environment: Mapping[str, str]) -> tuple[str, str]:
     """Read from a proxy's environment which WorkloadGroup it is to be a member of, and its network; empty for none."""
     return environment.get(groups.GROUP_VARIABLE, ""), environment.get(groups.NETWORK_VARIABLE, "")
-
-
-def _tracing(annotations: Mapping[str, str]) -> str:
-    """Return what a pod says of its own proxy's traces, as JSON; empty where it says nothing."""
-    own = proxy_settings.annotated(annotations)
-    return own.tracing.model_dump_json(by_alias=True, exclude_unset=True) if own and own.tracing else ""
 
 
 def attested(design: PodDesign, trust_domain: str) -> Attested:

@@ -16,6 +16,7 @@ from lateen.api.networking.gateway import Gateway, wants_http3
 from lateen.api.objects import ConfigObject
 from lateen.model.protocol import Protocol as WireProtocol
 from lateen.model.protocol import choose_protocol
+from lateen.model.proxy_settings import effective
 from lateen.model.workload import Workload, port_of
 from lateen.names import CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE
 from lateen.platforms.local.protocol import PortOutcome, PublishedPort
@@ -169,17 +170,16 @@ def _publications(config: ConfigSet, workloads: tuple[Workload, ...]) -> Iterato
 
 
 def _gateways_that_are_told(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[str]:
-    """List the addresses of gateways that are to learn who their clients are, as the mesh's settings say."""
-    if not mesh_config(config).tells_gateways_of_clients:
-        return frozenset()
+    """List the addresses of gateways that are to learn who their clients are, as the settings of their proxies say."""
+    defaults = mesh_config(config).default_config
     selectors = [item.spec.selector.items() for item in config.of(Gateway) if item.spec.selector]
-    return frozenset(one.address for one in workloads if any(each <= one.labels.items() for each in selectors))
+    gateways = (one for one in workloads if any(each <= one.labels.items() for each in selectors))
+    return frozenset(one.address for one in gateways if effective(defaults, one.settings).tells_gateways_of_clients)
 
 
 def _quic_ports(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset[tuple[str, int]]:
     """List the addresses of gateways with those ports, as clients call them, at which they speak HTTP/3."""
-    if mesh_config(config).tells_gateways_of_clients:
-        return frozenset()
+    told = _gateways_that_are_told(config, workloads)
     found = [
         (item.spec.selector.items(), server.port.number)
         for item in config.of(Gateway)
@@ -188,7 +188,10 @@ def _quic_ports(config: ConfigSet, workloads: tuple[Workload, ...]) -> frozenset
         if server.can_speak_http3
     ]
     return frozenset(
-        (one.address, port) for one in workloads for selector, port in found if selector <= one.labels.items()
+        (one.address, port)
+        for one in workloads
+        for selector, port in found
+        if selector <= one.labels.items() and one.address not in told
     )
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from lateen.model.snapshot import Snapshot
+from lateen.model import snapshot as snapshots
+from lateen.model.snapshot import EMPTY, Snapshot
 from lateen.platforms.local import reachable
 from lateen.platforms.local.protocol import MeshNames, Refused, ServiceRoute, Transport
 
@@ -35,6 +36,7 @@ class ServiceAccess:
         self._is_needed = is_needed
         self._tell = tell
         self._snapshot: Snapshot | None = None
+        self._whole = EMPTY
         self._names: MeshNames | None = None
         self._routes: tuple[ServiceRoute, ...] | None = None
         self._problem = ""
@@ -66,8 +68,9 @@ class ServiceAccess:
         """Tell what is new, or say why that is not possible and go on trying."""
         try:
             if self._snapshot is not None:
-                await self._tell_names(reachable.mesh_names(self._snapshot))
-                await self._tell_routes(reachable.service_routes(self._snapshot, self._transports()))
+                self._whole = snapshots.whole(self._snapshot, self._whole)
+                await self._tell_names(reachable.mesh_names(self._whole))
+                await self._tell_routes(reachable.service_routes(self._whole, self._transports()))
         except Refused as refusal:
             if refusal.message != self._problem:
                 self._tell(refusal.message)
@@ -90,4 +93,6 @@ class ServiceAccess:
             self._routes = routes
 
     def _transports(self) -> tuple[Transport, ...]:
-        return ("tcp", "udp") if self._is_needed() else ("udp",)
+        """Choose what to lead; a sidecar lets through what it does not know, such as Services of other namespaces."""
+        is_partial = self._snapshot is not None and self._whole is not self._snapshot
+        return ("tcp", "udp") if is_partial or self._is_needed() else ("udp",)

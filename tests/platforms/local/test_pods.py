@@ -163,7 +163,7 @@ def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected", "problems"),
     [
-        ("tracing: {sampling: 10, maxPathTagLength: 9}", '{"sampling":10.0,"maxPathTagLength":9}', 0),
+        ("tracing: {sampling: 10, maxPathTagLength: 9}", '{"tracing": {"maxPathTagLength": 9, "sampling": 10}}', 0),
         ("concurrency: 2", "", 0),
         ("tracing: {sampling: 101}", "", 1),
     ],
@@ -173,7 +173,7 @@ def test_a_pod_s_own_settings_for_traces_go_with_its_workload(text: str, expecte
         "metadata: {labels", f"metadata: {{annotations: {{proxy.istio.io/config: '{text}'}}, labels"
     )
     design = pods.design_pod(owner(annotated), "web-1", "10.244.1.1")
-    assert pods.workload(design, ready=True, proxied=True).tracing == expected
+    assert pods.workload(design, ready=True, proxied=True).settings == expected
     assert len(pods.injection_of(design, ConfigSet()).problems) == problems
 
 
