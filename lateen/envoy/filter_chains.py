@@ -67,6 +67,7 @@ class Setting:
 
     With `is_mutual`, all that comes has the mesh's TLS. So many `trusted_proxies` stand before it and say who calls.
     With `over_quic`, requests come in HTTP/3; with `offers_http3`, answers say that they may.
+    `policies` names the resource with the filters that the guard comes to for requests.
     """
 
     side: Side
@@ -79,6 +80,7 @@ class Setting:
     trusted_proxies: int = 0
     over_quic: bool = False
     offers_http3: bool = False
+    policies: str = ""
 
     @property
     def vantage(self) -> Vantage:
@@ -206,6 +208,7 @@ def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[A
             setting.reports,
             setting.operation,
             guard=setting.guard,
+            policies=setting.policies,
             paths=setting.paths,
             trusted_proxies=setting.trusted_proxies,
             over_quic=setting.over_quic,

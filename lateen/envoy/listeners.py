@@ -1,6 +1,6 @@
 """Listeners: of a sidecar's two directions, of a gateway, and of the workload's own DNS."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -26,6 +26,7 @@ from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
 from lateen.names import quic_listener as quic_listener_name
+from lateen.names import policies as policies_name
 from lateen.plan import tls
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
@@ -40,6 +41,7 @@ from lateen.plan.types import (
     MeshTrust,
     OutboundListener,
     PathReading,
+    ProxyPlan,
     SniffedChain,
     TcpChain,
 )
@@ -199,7 +201,27 @@ def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards:
         guard=guards.everywhere,
         paths=paths,
         trusted_proxies=plan.front.trusted_proxies,
+        policies=gateway_policies(plan),
     )
+
+
+def policies(plan: ProxyPlan) -> Iterator[tuple[str, Side, Guard]]:
+    """Yield the names of the resources that these listeners ask for, with what is in them."""
+    for port in plan.inbound:
+        if not isinstance(port.chain, TcpChain):
+            yield inbound_policies(port.port), Side.INBOUND, plan.guards.at(port.port)
+    for gateway in plan.gateway:
+        yield gateway_policies(gateway), Side.GATEWAY, plan.guards.everywhere
+
+
+def gateway_policies(plan: GatewayListener) -> str:
+    """Name the resource with the policies of a gateway's port."""
+    return policies_name(listener_name(plan.address, plan.port))
+
+
+def inbound_policies(port: int) -> str:
+    """Name the resource with the policies of a workload's port."""
+    return policies_name(f"inbound|{port}")
 
 
 def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
@@ -215,7 +237,8 @@ def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
 def _inbound_setting(port: InboundPort, reports: Reports, guard: Guard, paths: PathReading) -> Setting:
     name = listener_name(ANY_ADDRESS, port.port)
     operation = f"{port.host}:{port.port}/*" if port.host else ""
-    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, paths)
+    policies = inbound_policies(port.port)
+    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, paths, policies=policies)
 
 
 def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> list[Any]:
