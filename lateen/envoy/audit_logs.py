@@ -5,7 +5,7 @@ Who, what, the decision, by which rule, and when. Nothing that a client sends is
 query, and request id: no token, no cookie, no other header.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -19,7 +19,7 @@ from lateen.envoy.matching import PAYLOAD, TOKENS
 from lateen.envoy.side import Side
 from lateen.envoy.values import typed
 from lateen.names import peer_pattern
-from lateen.plan.types import AuditTrail, Guard
+from lateen.plan.types import Access, AuditTrail, Guard
 
 RECORD: Final = "audit"
 """The `type` of every record, by which one knows them among other lines."""
@@ -32,22 +32,24 @@ _SPIFFE: Final = r"^spiffe://[^/]+/ns/([^/]+)/sa/[^/]+$"
 
 
 def http_records(guard: Guard, side: Side) -> list[Any]:
-    """Say the records of requests."""
+    """Say the records of requests: the same for all guards, as policies come and go without a change of listeners."""
     if guard.trail is None:
         return []
     # Only an edge takes away what clients say of the path as it was; in the mesh nothing rewrites before the rules.
     path = "%PATH(NQ:ORIG_OR_PATH)%" if side is Side.GATEWAY else "%PATH(NQ:PATH)%"
     seen = {**_COMMON, **_REQUEST, "path": path}
-    logs = list(_logs(guard.trail, {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}, _http_refusals(guard)))
-    if guard.access.audit:
-        fields = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
-        logs += _logs(guard.trail, fields, _noted(_HTTP_RULES, _AUDIT_RESULT))
-    return [*logs, *_trials(guard, guard.trail, seen, _HTTP_RULES)]
+    refused = {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}
+    audited = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
+    return [
+        *_logs(guard.trail, refused, _http_refusals()),
+        *_logs(guard.trail, audited, _noted(_HTTP_RULES, _AUDIT_RESULT)),
+        *_trials(_TRIED, guard.trail, seen, _HTTP_RULES),
+    ]
 
 
 def tcp_records(guard: Guard) -> list[Any]:
     """Say the records of connections that are not HTTP."""
-    if guard.trail is None:
+    if guard.trail is None or guard.access == Access():
         return []
     refused = log_filters.cel("connection.termination_details.startsWith('rbac_access_denied')")
     by = {**_rule("connection.termination_details"), "reason": "%CONNECTION_TERMINATION_DETAILS%"}
@@ -55,19 +57,25 @@ def tcp_records(guard: Guard) -> list[Any]:
     if guard.access.audit:
         fields = {**_COMMON, "decision": "audit", **_by(_AUDITED, _TCP_RULES)}
         logs += _logs(guard.trail, fields, _noted(_TCP_RULES, _AUDIT_RESULT))
-    return [_at_end(log) for log in (*logs, *_trials(guard, guard.trail, _COMMON, _TCP_RULES))]
-
-
-def _trials(guard: Guard, trail: AuditTrail, seen: Mapping[str, str], rules: str) -> Iterator[Any]:
-    """Say the records of what policies in dry-run would have refused."""
-    tried = {rbac.TRIED_DENY_PREFIX: guard.access.tried_deny, rbac.TRIED_ALLOW_PREFIX: guard.access.tried_allow}
-    for prefix, found in tried.items():
+    tried = {
+        rbac.TRIED_DENY_PREFIX: bool(guard.access.tried_deny),
         # An ALLOW policy without rules would refuse everything.
-        if found or (found is not None and prefix == rbac.TRIED_ALLOW_PREFIX):
-            fields = {**seen, "decision": "dry-run", **_by(f"{prefix}{rbac.MATCHED_RULE}", rules)}
-            yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
+        rbac.TRIED_ALLOW_PREFIX: guard.access.tried_allow is not None,
+    }
+    prefixes = [prefix for prefix, is_there in tried.items() if is_there]
+    return [_at_end(log) for log in (*logs, *_trials(prefixes, guard.trail, _COMMON, _TCP_RULES))]
 
 
+def _trials(prefixes: Iterable[str], trail: AuditTrail, seen: Mapping[str, str], rules: str) -> Iterator[Any]:
+    """Say the records of what policies in dry-run would have refused."""
+    for prefix in prefixes:
+        fields = {**seen, "decision": "dry-run", **_by(f"{prefix}{rbac.MATCHED_RULE}", rules)}
+        yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
+
+
+_TRIED: Final = (rbac.TRIED_DENY_PREFIX, rbac.TRIED_ALLOW_PREFIX)
+_POLICY: Final = "ns["
+"""What the names of all rules of policies begin with; Mixer's rules refuse with the same filter."""
 _ENFORCED: Final = "enforced_effective_policy_id"
 _AUDITED: Final = f"{rbac.AUDIT_PREFIX}{rbac.MATCHED_RULE}"
 _AUDIT_RESULT: Final = f"{rbac.AUDIT_PREFIX}shadow_engine_result"
@@ -112,16 +120,28 @@ def _rule(expression: str) -> Mapping[str, str]:
     return {"policy": extract.format("\\\\1/\\\\2"), "rule": extract.format("\\\\3")}
 
 
-def _http_refusals(guard: Guard) -> Any:
-    """Say which requests were refused: by rules, by authorizers, or because of their tokens."""
-    refusals = [_noted(_HTTP_RULES, _ENFORCED_RESULT)]
-    if guard.access.custom:
-        refusals.append(accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]}))
-    if guard.issuers:
-        refusals.append(log_filters.cel("response.code_details.startsWith('jwt_authn_access_denied')"))
-    if len(refusals) == 1:
-        return refusals[0]
-    return accesslog_pb2.AccessLogFilter(or_filter={"filters": refusals})
+def _http_refusals() -> Any:
+    """Say which requests were refused: by rules of policies, by authorizers, or because of their tokens.
+
+    What costs most is asked last, and not of what was answered well.
+    """
+    by_rules = log_filters.all_of(_noted(_HTTP_RULES, _ENFORCED_RESULT), _by_policy())
+    by_authorizers = accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]})
+    unwelcome = accesslog_pb2.AccessLogFilter(grpc_status_filter={"statuses": ["UNAUTHENTICATED", "PERMISSION_DENIED"]})
+    by_tokens = log_filters.all_of(
+        unwelcome, log_filters.cel("response.code_details.startsWith('jwt_authn_access_denied')")
+    )
+    return accesslog_pb2.AccessLogFilter(or_filter={"filters": [by_rules, by_authorizers, by_tokens]})
+
+
+def _by_policy() -> Any:
+    """Say that the rule that decided is a policy's; where none did, none of an ALLOW policy let the request pass."""
+    message = accesslog_pb2.AccessLogFilter()
+    message.metadata_filter.matcher.filter = _HTTP_RULES
+    message.metadata_filter.matcher.path.add(key=_ENFORCED)
+    message.metadata_filter.matcher.value.string_match.prefix = _POLICY
+    message.metadata_filter.match_if_key_not_found.value = True
+    return message
 
 
 def _noted(rules: str, result: str) -> Any:
