@@ -5,7 +5,7 @@ Who, what, the decision, by which rule, and when. Nothing that a client sends is
 query, and request id: no token, no cookie, no other header.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -32,19 +32,20 @@ _SPIFFE: Final = r"^spiffe://[^/]+/ns/([^/]+)/sa/[^/]+$"
 
 
 def http_records(guard: Guard, side: Side) -> list[Any]:
-    """Say the records of requests: the same for all guards, as policies come and go without a change of listeners."""
+    """Say the records of requests.
+
+    Those of refusals are there before anything refuses, so that the first policy is no change of the listener.
+    """
     if guard.trail is None:
         return []
     # Only an edge takes away what clients say of the path as it was; in the mesh nothing rewrites before the rules.
     path = "%PATH(NQ:ORIG_OR_PATH)%" if side is Side.GATEWAY else "%PATH(NQ:PATH)%"
     seen = {**_COMMON, **_REQUEST, "path": path}
-    refused = {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}
-    audited = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
-    return [
-        *_logs(guard.trail, refused, _http_refusals()),
-        *_logs(guard.trail, audited, _noted(_HTTP_RULES, _AUDIT_RESULT)),
-        *_trials(_TRIED, guard.trail, seen, _HTTP_RULES),
-    ]
+    logs = list(_logs(guard.trail, {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}, _http_refusals()))
+    if guard.access.audit:
+        fields = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
+        logs += _logs(guard.trail, fields, _noted(_HTTP_RULES, _AUDIT_RESULT))
+    return [*logs, *_trials(guard, guard.trail, seen, _HTTP_RULES)]
 
 
 def tcp_records(guard: Guard) -> list[Any]:
@@ -57,23 +58,19 @@ def tcp_records(guard: Guard) -> list[Any]:
     if guard.access.audit:
         fields = {**_COMMON, "decision": "audit", **_by(_AUDITED, _TCP_RULES)}
         logs += _logs(guard.trail, fields, _noted(_TCP_RULES, _AUDIT_RESULT))
-    tried = {
-        rbac.TRIED_DENY_PREFIX: bool(guard.access.tried_deny),
-        # An ALLOW policy without rules would refuse everything.
-        rbac.TRIED_ALLOW_PREFIX: guard.access.tried_allow is not None,
-    }
-    prefixes = [prefix for prefix, is_there in tried.items() if is_there]
-    return [_at_end(log) for log in (*logs, *_trials(prefixes, guard.trail, _COMMON, _TCP_RULES))]
+    return [_at_end(log) for log in (*logs, *_trials(guard, guard.trail, _COMMON, _TCP_RULES))]
 
 
-def _trials(prefixes: Iterable[str], trail: AuditTrail, seen: Mapping[str, str], rules: str) -> Iterator[Any]:
+def _trials(guard: Guard, trail: AuditTrail, seen: Mapping[str, str], rules: str) -> Iterator[Any]:
     """Say the records of what policies in dry-run would have refused."""
-    for prefix in prefixes:
-        fields = {**seen, "decision": "dry-run", **_by(f"{prefix}{rbac.MATCHED_RULE}", rules)}
-        yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
+    tried = {rbac.TRIED_DENY_PREFIX: guard.access.tried_deny, rbac.TRIED_ALLOW_PREFIX: guard.access.tried_allow}
+    for prefix, found in tried.items():
+        # An ALLOW policy without rules would refuse everything.
+        if found or (found is not None and prefix == rbac.TRIED_ALLOW_PREFIX):
+            fields = {**seen, "decision": "dry-run", **_by(f"{prefix}{rbac.MATCHED_RULE}", rules)}
+            yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
 
 
-_TRIED: Final = (rbac.TRIED_DENY_PREFIX, rbac.TRIED_ALLOW_PREFIX)
 _POLICY: Final = "ns["
 """What the names of all rules of policies begin with; Mixer's rules refuse with the same filter."""
 _ENFORCED: Final = "enforced_effective_policy_id"

@@ -1,6 +1,7 @@
 """Listeners: of a sidecar's two directions, of a gateway, and of the workload's own DNS."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -28,6 +29,7 @@ from lateen.names import listener as listener_name
 from lateen.names import quic_listener as quic_listener_name
 from lateen.names import policies as policies_name
 from lateen.plan import tls
+from lateen.plan.access import connection_access
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
     BASE_PATHS,
@@ -212,6 +214,20 @@ def policies(plan: ProxyPlan) -> Iterator[tuple[str, Side, Guard]]:
             yield inbound_policies(port.port), Side.INBOUND, plan.guards.at(port.port)
     for gateway in plan.gateway:
         yield gateway_policies(gateway), Side.GATEWAY, plan.guards.everywhere
+
+
+def of_listeners(guards: Guards) -> Guards:
+    """Return what listeners themselves have of guards: they are built anew only when that changes."""
+    by_port = ((port, _of_listener(guard)) for port, guard in guards.by_port)
+    return Guards(_of_listener(guards.everywhere), tuple(by_port))
+
+
+def _of_listener(guard: Guard) -> Guard:
+    noted = guard.access
+    access = replace(
+        connection_access(noted), audit=noted.audit, tried_deny=noted.tried_deny, tried_allow=noted.tried_allow
+    )
+    return replace(guard, issuers=(), access=access, api_keys=(), limits=(), processors=(), headers=())
 
 
 def gateway_policies(plan: GatewayListener) -> str:

@@ -55,7 +55,7 @@ def resource(name: str, message: Message) -> Resource:
 
 
 def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iterator[Resource]:
-    telemetry, guarded = plan.telemetry, (plan.guards, plan.paths)
+    telemetry, guarded = plan.telemetry, (listeners.of_listeners(plan.guards), plan.paths)
     if plan.outbound_fallback is not None:
         yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, telemetry.outbound)
     for outbound in plan.outbound:
