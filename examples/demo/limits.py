@@ -13,8 +13,9 @@ _REFUSED: Final = 429
 
 
 class Hasty(NamedTuple):
-    """The answer to one of many calls; `retry_after` is empty where nobody was told to come back, `limit` where no limit
-    has counted it.
+    """The answer to one of many calls.
+
+    `retry_after` is empty where nobody was told to come back, `limit` where no limit has counted it.
     """
 
     status: int
