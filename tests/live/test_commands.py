@@ -151,6 +151,7 @@ def test_proxy_status_lists_all_proxies(httpbin: Mesh) -> None:
     "what, expected",
     [
         ("listeners", "15001"),
+        ("policies", "policies|inbound|80 "),
         ("clusters", "httpbin.default.svc.cluster.local"),
         ("routes", "httpbin.default.svc.cluster.local:8000"),
         ("endpoints", "outbound|8000||httpbin.default.svc.cluster.local"),
