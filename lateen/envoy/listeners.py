@@ -26,8 +26,8 @@ from lateen.envoy.side import Side
 from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
-from lateen.names import quic_listener as quic_listener_name
 from lateen.names import policies as policies_name
+from lateen.names import quic_listener as quic_listener_name
 from lateen.plan import tls
 from lateen.plan.access import connection_access
 from lateen.plan.telemetry_types import Reports
