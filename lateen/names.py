@@ -66,6 +66,11 @@ def inbound_cluster(port: int) -> str:
     return f"inbound|{port}||"
 
 
+def policies(place: str) -> str:
+    """Compose the name of the resource with the filters that policies come to, for one port of a proxy."""
+    return f"policies|{place}"
+
+
 def parse_cluster(name: str) -> ClusterName | None:
     """Take a cluster's name apart; None for names of another form, such as `PassthroughCluster`."""
     parts = name.split("|")

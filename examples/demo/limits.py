@@ -13,9 +13,9 @@ _REFUSED: Final = 429
 
 
 class Hasty(NamedTuple):
-    """The answer to one of many calls; `retry_after` is empty where nobody was told to come back.
+    """The answer to one of many calls.
 
-    So is `limit` where no limit has counted it: a connection that was kept may give one answer by the rules before.
+    `retry_after` is empty where nobody was told to come back, `limit` where no limit has counted it.
     """
 
     status: int
@@ -25,14 +25,13 @@ class Hasty(NamedTuple):
 
 def hurried(hurry: Hurry, answers: Sequence[Hasty]) -> Finding:
     """Judge how many calls passed, and whether all others were refused and told when to come back."""
-    counted = [one for one in answers if one.limit]
-    seen = Counter(one.status for one in counted)
-    wanted = Counter({_PASSED: hurry.passed, _REFUSED: max(hurry.calls - 1, len(counted)) - hurry.passed})
+    seen = Counter(one.status for one in answers)
+    wanted = Counter({_PASSED: hurry.passed, _REFUSED: hurry.calls - hurry.passed})
     told = [one.retry_after for one in answers if one.status == _REFUSED]
     problems = [Problem(_listed(wanted), _listed(seen))] if seen != wanted else []
     if not all(text.isdigit() for text in told):
         problems.append(Problem("who is refused is told when to come back", ", ".join(told)))
-    facts = [f"{hurry.caller.rpartition('/')[2]} calls {hurry.service} {len(counted)} times: {_listed(seen)}"]
+    facts = [f"{hurry.caller.rpartition('/')[2]} calls {hurry.service} {len(answers)} times: {_listed(seen)}"]
     facts += [f"it is told to come back in {told[0]} s"] if told else []
     return Finding(tuple(facts), _listed(seen), tuple(problems))
 

@@ -58,7 +58,15 @@ class EndpointRow(NamedTuple):
     cluster: str
 
 
-Row = ListenerRow | RouteRow | ClusterRow | EndpointRow | SecretRow
+class PolicyRow(NamedTuple):
+    """What policies come to for one port of a proxy: the filters that a request passes, in order."""
+
+    name: str
+    filters: str
+    rules: str
+
+
+Row = ListenerRow | RouteRow | ClusterRow | EndpointRow | SecretRow | PolicyRow
 
 
 class Section(NamedTuple):
@@ -100,6 +108,26 @@ def _listeners(dump: Json) -> Iterator[Json]:
         for listener in part.get("dynamic_listeners", ()):
             if (state := listener.get("active_state") or listener.get("warming_state")) is not None:
                 yield state.get("listener", {})
+
+
+def _policies(dump: Json) -> Iterator[Json]:
+    for part in _parts(dump, "EcdsConfigDump"):
+        for one in part.get("ecds_filters", ()):
+            yield one.get("ecds_filter", {})
+
+
+def _policy_rows(extension: Json) -> Iterator[PolicyRow]:
+    chain = extension.get("typed_config", {}).get("default_filter_chain", {})
+    filters = [one.get("name", "").rpartition(".")[2] for one in chain.get("filters", ())]
+    named = (rule for one in chain.get("filters", ()) for rule in _named_rules(one.get("typed_config", {})))
+    yield PolicyRow(extension.get("name", ""), ", ".join(filters) or "none", ", ".join(dict.fromkeys(named)))
+
+
+def _named_rules(config: Json) -> Iterator[str]:
+    """List the rules of a filter by the names that access logs have for them, also of one that is passed over."""
+    within = config.get("extension_config", {}).get("typed_config", config)
+    for rules in ("rules", "shadow_rules"):
+        yield from within.get(rules, {}).get("policies", {})
 
 
 def _listener_rows(listener: Json) -> Iterator[ListenerRow]:
@@ -307,6 +335,7 @@ def _number_first(name: str) -> tuple[int, int, str]:
 
 SECTIONS: Final = {
     "listeners": Section("config_dump", _listeners, _listener_rows, lambda row: (row.port, row.addresses)),
+    "policies": Section("config_dump", _policies, _policy_rows, lambda row: row.name),
     "routes": Section("config_dump", _route_tables, _table_rows, lambda row: _number_first(row.name)),
     "clusters": Section(
         "config_dump",

@@ -24,6 +24,8 @@ class _What(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the kind that a word means."""
+        if value == "policy":
+            return "policies"
         return super().convert(f"{value}s" if f"{value}s" in _WHATS else value, param, ctx)
 
 
@@ -44,7 +46,8 @@ class _What(click.Choice[str]):
 def command(
     *, what: str, workload: str, mesh: str | None, namespace: str | None, form: str, **filters: str | int | None
 ) -> None:
-    """Show what the proxy of WORKLOAD runs: listeners, routes, clusters, endpoints, secrets, bootstrap, or all of it.
+    """Show what the proxy of WORKLOAD runs: listeners, policies, routes, clusters, endpoints, secrets,
+    bootstrap, or all of it.
 
     `-o json` prints the resources as Envoy has them.
     """

@@ -8,7 +8,7 @@ import click
 from lateen.cli import client, options, output
 from lateen.cli.failures import FAILED
 
-_TYPES: Final = ("cds", "lds", "eds", "rds", "sds")
+_TYPES: Final = ("cds", "lds", "ecds", "eds", "rds", "sds")
 
 
 @click.command("proxy-status")

@@ -19,7 +19,7 @@ from lateen.envoy.matching import PAYLOAD, TOKENS
 from lateen.envoy.side import Side
 from lateen.envoy.values import typed
 from lateen.names import peer_pattern
-from lateen.plan.types import AuditTrail, Guard
+from lateen.plan.types import Access, AuditTrail, Guard
 
 RECORD: Final = "audit"
 """The `type` of every record, by which one knows them among other lines."""
@@ -32,13 +32,16 @@ _SPIFFE: Final = r"^spiffe://[^/]+/ns/([^/]+)/sa/[^/]+$"
 
 
 def http_records(guard: Guard, side: Side) -> list[Any]:
-    """Say the records of requests."""
+    """Say the records of requests.
+
+    Those of refusals are there before anything refuses, so that the first policy is no change of the listener.
+    """
     if guard.trail is None:
         return []
     # Only an edge takes away what clients say of the path as it was; in the mesh nothing rewrites before the rules.
     path = "%PATH(NQ:ORIG_OR_PATH)%" if side is Side.GATEWAY else "%PATH(NQ:PATH)%"
     seen = {**_COMMON, **_REQUEST, "path": path}
-    logs = list(_logs(guard.trail, {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}, _http_refusals(guard)))
+    logs = list(_logs(guard.trail, {**seen, "decision": "deny", **_by(_ENFORCED, _HTTP_RULES)}, _http_refusals()))
     if guard.access.audit:
         fields = {**seen, "decision": "audit", **_by(_AUDITED, _HTTP_RULES)}
         logs += _logs(guard.trail, fields, _noted(_HTTP_RULES, _AUDIT_RESULT))
@@ -47,7 +50,7 @@ def http_records(guard: Guard, side: Side) -> list[Any]:
 
 def tcp_records(guard: Guard) -> list[Any]:
     """Say the records of connections that are not HTTP."""
-    if guard.trail is None:
+    if guard.trail is None or guard.access == Access():
         return []
     refused = log_filters.cel("connection.termination_details.startsWith('rbac_access_denied')")
     by = {**_rule("connection.termination_details"), "reason": "%CONNECTION_TERMINATION_DETAILS%"}
@@ -68,6 +71,8 @@ def _trials(guard: Guard, trail: AuditTrail, seen: Mapping[str, str], rules: str
             yield from _logs(trail, fields, _noted(rules, f"{prefix}{rbac.VERDICT}"))
 
 
+_POLICY: Final = "ns["
+"""What the names of all rules of policies begin with; Mixer's rules refuse with the same filter."""
 _ENFORCED: Final = "enforced_effective_policy_id"
 _AUDITED: Final = f"{rbac.AUDIT_PREFIX}{rbac.MATCHED_RULE}"
 _AUDIT_RESULT: Final = f"{rbac.AUDIT_PREFIX}shadow_engine_result"
@@ -112,16 +117,28 @@ def _rule(expression: str) -> Mapping[str, str]:
     return {"policy": extract.format("\\\\1/\\\\2"), "rule": extract.format("\\\\3")}
 
 
-def _http_refusals(guard: Guard) -> Any:
-    """Say which requests were refused: by rules, by authorizers, or because of their tokens."""
-    refusals = [_noted(_HTTP_RULES, _ENFORCED_RESULT)]
-    if guard.access.custom:
-        refusals.append(accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]}))
-    if guard.issuers:
-        refusals.append(log_filters.cel("response.code_details.startsWith('jwt_authn_access_denied')"))
-    if len(refusals) == 1:
-        return refusals[0]
-    return accesslog_pb2.AccessLogFilter(or_filter={"filters": refusals})
+def _http_refusals() -> Any:
+    """Say which requests were refused: by rules of policies, by authorizers, or because of their tokens.
+
+    What costs most is asked last, and not of what was answered well.
+    """
+    by_rules = log_filters.all_of(_noted(_HTTP_RULES, _ENFORCED_RESULT), _by_policy())
+    by_authorizers = accesslog_pb2.AccessLogFilter(response_flag_filter={"flags": ["UAEX"]})
+    unwelcome = accesslog_pb2.AccessLogFilter(grpc_status_filter={"statuses": ["UNAUTHENTICATED", "PERMISSION_DENIED"]})
+    by_tokens = log_filters.all_of(
+        unwelcome, log_filters.cel("response.code_details.startsWith('jwt_authn_access_denied')")
+    )
+    return accesslog_pb2.AccessLogFilter(or_filter={"filters": [by_rules, by_authorizers, by_tokens]})
+
+
+def _by_policy() -> Any:
+    """Say that the rule that decided is a policy's; where none did, none of an ALLOW policy let the request pass."""
+    message = accesslog_pb2.AccessLogFilter()
+    message.metadata_filter.matcher.filter = _HTTP_RULES
+    message.metadata_filter.matcher.path.add(key=_ENFORCED)
+    message.metadata_filter.matcher.value.string_match.prefix = _POLICY
+    message.metadata_filter.match_if_key_not_found.value = True
+    return message
 
 
 def _noted(rules: str, result: str) -> Any:

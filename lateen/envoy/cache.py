@@ -13,10 +13,12 @@ from google.protobuf.message import Message
 
 from lateen.envoy import clusters, endpoints, routes, secrets
 from lateen.envoy.framing import field_of, frame, version
+from lateen.envoy.http_filters import order
+from lateen.envoy.side import Side
 from lateen.envoy.values import type_url
 from lateen.model.endpoint import Endpoint, select
-from lateen.plan.types import Cluster, RouteTable, Secret, VirtualHost
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from lateen.plan.types import Cluster, Guard, RouteTable, Secret, VirtualHost
+from lateen.xds.order import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET
 from lateen.xds.resources import Resource
 
 _VIRTUAL_HOSTS_FIELD: Final = 2
@@ -76,6 +78,12 @@ class ResourceCache:
         head = routes.route_table(plan.name, by_port=plan.by_port).SerializeToString(deterministic=True)
         body = b"".join([head, *(host.frame for host in hosts)])
         return self._add_serialized((ROUTE, id(plan)), plan.name, ROUTE, body, (plan, hosts))
+
+    def policies(self, name: str, side: Side, guard: Guard) -> Resource:
+        """Return the resource with the filters that a guard comes to; guards are compared by value."""
+        key = (EXTENSION, name, side, guard)
+        found = self._resources.get(key)
+        return found or self._add(key, name, order.policy_filters(name, side, guard), ())
 
     def listener(self, make: Callable[..., Any], plan: object, *context: object) -> Resource:
         """Return the resource of the listener that `make(plan, *context)` says; the context is compared by value."""

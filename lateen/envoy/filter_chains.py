@@ -66,6 +66,7 @@ class Setting:
 
     With `is_mutual`, all that comes has the mesh's TLS. So many `trusted_proxies` stand before it and say who calls.
     With `over_quic`, requests come in HTTP/3; with `offers_http3`, answers say that they may.
+    `policies` names the resource with the filters that the guard comes to for requests.
     """
 
     side: Side
@@ -78,6 +79,7 @@ class Setting:
     trusted_proxies: int = 0
     over_quic: bool = False
     offers_http3: bool = False
+    policies: str = ""
 
     @property
     def vantage(self) -> Vantage:
@@ -206,6 +208,7 @@ def _network_filters(plan: HttpChain | TcpChain, setting: Setting) -> Iterator[A
             setting.operation,
             guard=setting.guard,
             manner=setting.manner,
+            policies=setting.policies,
             trusted_proxies=setting.trusted_proxies,
             over_quic=setting.over_quic,
             offers_http3=setting.offers_http3,

@@ -1,6 +1,7 @@
 """Listeners: of a sidecar's two directions, of a gateway, and of the workload's own DNS."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -26,8 +27,10 @@ from lateen.envoy.side import Side
 from lateen.model.peers import PeerMode
 from lateen.names import DNS_LISTENER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from lateen.names import listener as listener_name
+from lateen.names import policies as policies_name
 from lateen.names import quic_listener as quic_listener_name
 from lateen.plan import tls
+from lateen.plan.access import connection_access
 from lateen.plan.http_types import USUAL_MANNER, HttpManner
 from lateen.plan.telemetry_types import Reports
 from lateen.plan.types import (
@@ -40,6 +43,7 @@ from lateen.plan.types import (
     InboundPort,
     MeshTrust,
     OutboundListener,
+    ProxyPlan,
     SniffedChain,
     TcpChain,
 )
@@ -201,7 +205,41 @@ def _gateway_setting(name: str, plan: GatewayListener, reports: Reports, guards:
         guard=guards.everywhere,
         manner=manner,
         trusted_proxies=plan.front.trusted_proxies,
+        policies=gateway_policies(plan),
     )
+
+
+def policies(plan: ProxyPlan) -> Iterator[tuple[str, Side, Guard]]:
+    """Yield the names of the resources that these listeners ask for, with what is in them."""
+    for port in plan.inbound:
+        if not isinstance(port.chain, TcpChain):
+            yield inbound_policies(port.port), Side.INBOUND, plan.guards.at(port.port)
+    for gateway in plan.gateway:
+        yield gateway_policies(gateway), Side.GATEWAY, plan.guards.everywhere
+
+
+def of_listeners(guards: Guards) -> Guards:
+    """Return what listeners themselves have of guards: they are built anew only when that changes."""
+    by_port = ((port, _of_listener(guard)) for port, guard in guards.by_port)
+    return Guards(_of_listener(guards.everywhere), tuple(by_port))
+
+
+def _of_listener(guard: Guard) -> Guard:
+    noted = guard.access
+    access = replace(
+        connection_access(noted), audit=noted.audit, tried_deny=noted.tried_deny, tried_allow=noted.tried_allow
+    )
+    return replace(guard, issuers=(), access=access, api_keys=(), limits=(), processors=(), headers=())
+
+
+def gateway_policies(plan: GatewayListener) -> str:
+    """Name the resource with the policies of a gateway's port."""
+    return policies_name(listener_name(plan.address, plan.port))
+
+
+def inbound_policies(port: int) -> str:
+    """Name the resource with the policies of a workload's port."""
+    return policies_name(f"inbound|{port}")
 
 
 def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
@@ -217,7 +255,8 @@ def dns_listener(records: Sequence[DnsRecord], upstream: str) -> Any:
 def _inbound_setting(port: InboundPort, reports: Reports, guard: Guard, manner: HttpManner) -> Setting:
     name = listener_name(ANY_ADDRESS, port.port)
     operation = f"{port.host}:{port.port}/*" if port.host else ""
-    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, manner)
+    policies = inbound_policies(port.port)
+    return Setting(Side.INBOUND, f"inbound_{name};", reports, operation, guard, manner, policies=policies)
 
 
 def _inbound_chains(port: InboundPort, trust: MeshTrust, setting: Setting) -> list[Any]:

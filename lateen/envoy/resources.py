@@ -12,7 +12,7 @@ from lateen.envoy.values import type_url
 from lateen.model.endpoint import Endpoint
 from lateen.model.proxy import Role
 from lateen.plan.types import Cluster, Discovery, ProxyPlan
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from lateen.xds.order import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET
 from lateen.xds.resources import Resource, ResourceSet
 
 EndpointLookup = Callable[[str, int], tuple[Endpoint, ...]]
@@ -32,6 +32,7 @@ def resource_set(
         CLUSTER: {item.name: cache.cluster(item) for item in plan.clusters},
         ENDPOINT: load_assignments(plan.assigned, lookup, cache),
         SECRET: {item.name: cache.secret(item) for item in plan.secrets},
+        EXTENSION: {name: cache.policies(name, side, guard) for name, side, guard in listeners.policies(plan)},
         LISTENER: {made.name: made for made in _listeners(plan, cache, dns_upstream)},
         ROUTE: {item.name: cache.route_table(item) for item in plan.route_tables},
     }
@@ -54,7 +55,7 @@ def resource(name: str, message: Message) -> Resource:
 
 
 def _listeners(plan: ProxyPlan, cache: ResourceCache, dns_upstream: str) -> Iterator[Resource]:
-    telemetry, guarded = plan.telemetry, (plan.guards, plan.manner)
+    telemetry, guarded = plan.telemetry, (listeners.of_listeners(plan.guards), plan.manner)
     if plan.outbound_fallback is not None:
         yield cache.listener(listeners.virtual_outbound, plan.outbound_fallback, telemetry.outbound, plan.manner)
     for outbound in plan.outbound:

@@ -5,7 +5,7 @@
       envoyFileAccessLog: {path: /var/log/audit.json}
       envoyOtelAls: {service: collector.telemetry.svc.cluster.local, port: 4317}
 
-A file, a collector of OpenTelemetry, or both. Records are made where there are rules or token issuers, nowhere else.
+A file, a collector of OpenTelemetry, or both.
 """
 
 from dataclasses import replace
@@ -20,12 +20,10 @@ DEFAULT = AuditTrail("/dev/stdout")
 
 
 def audited(guard: Guard, origin: Origin | None, directory: Directory, notes: Notes) -> Guard:
-    """Return a guard whose refusals, and whatever AUDIT rules match, leave records; one that does nothing leaves none.
+    """Return a guard whose refusals, and whatever AUDIT rules match, leave records.
 
     What is wrong with the provider is noted at `origin`, one of the guard's policies.
     """
-    if guard == Guard():
-        return guard
     found = _trail(directory)
     if isinstance(found, str):
         if origin is not None:

@@ -11,7 +11,6 @@ from lateen.plan.diagnostics import Doubt, Notes, below
 from lateen.plan.directory import Directory
 from lateen.plan.logins import NO_LOGINS, Logins
 from lateen.plan.types import (
-    NO_GUARDS,
     AccessCondition,
     AccessRule,
     Attribute,
@@ -26,8 +25,6 @@ from lateen.plan.types import (
 def guards(directory: Directory, notes: Notes, known: Logins = NO_LOGINS) -> Guards:
     """Put together the guards of a class of proxies; `known` are the logins of a gateway."""
     attached = directory.view.key.policies
-    if not attached:
-        return NO_GUARDS
     view = directory.view
     for item in (*view.authorization, *view.authentication, *view.limits, *view.processors, *view.api_keys):
         _note_targets(item, notes)

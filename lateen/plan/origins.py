@@ -17,7 +17,7 @@ from lateen.plan.types import (
 
 
 def of_resource(plan: ProxyPlan, kind: str, name: str) -> Iterator[Origin]:
-    """Yield the origins of the parts that a resource is made of; `kind` is CDS, EDS, SDS, LDS or RDS."""
+    """Yield the origins of the parts that a resource is made of; `kind` is CDS, EDS, SDS, ECDS, LDS or RDS."""
     if kind in ("CDS", "EDS"):
         yield from (cluster.origin for cluster in plan.clusters if cluster.name == name and cluster.origin)
     elif kind == "SDS":
@@ -26,6 +26,8 @@ def of_resource(plan: ProxyPlan, kind: str, name: str) -> Iterator[Origin]:
         for table in plan.route_tables:
             if table.name == name:
                 yield from _of_table(table)
+    elif kind == "ECDS":
+        yield from _of_guards(plan.guards)
     elif kind == "LDS":
         yield from _of_listener(plan, name)
 

@@ -20,7 +20,7 @@ from lateen.serving.ports import Proxies
 from lateen.telemetry.instruments import Gauge, Instrument, Registry
 
 _PAGE_BYTES: Final = resource.getpagesize()
-_SERVED: Final = ("CDS", "EDS", "LDS", "RDS", "SDS")
+_SERVED: Final = ("CDS", "ECDS", "EDS", "LDS", "RDS", "SDS")
 
 Values = Mapping[tuple[str, ...], float]
 

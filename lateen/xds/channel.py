@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lateen.xds.events import Subscribe
 from lateen.xds.order import ResourceType
 from lateen.xds.resources import Resource
-from lateen.xds.versions import NO_NAMES, ClassVersion, Delta, NameSets
+from lateen.xds.versions import NO_NAMES, Changes, ClassVersion, Delta, NameSets
 
 UNSURE = ""
 """The version of a resource that was in a refused response: held or not, one cannot know. No resource has it."""
@@ -165,7 +165,7 @@ class Channel:
         if held is not None and held.of(url) is target.of(url):
             self._arrive(target, IN_STEP)
             return None
-        changes = target.changes_since(held, url)
+        changes = self._changes(target)
         if not self.wildcard and not (changes.upserts <= self.subscribed and changes.removed_names <= self.subscribed):
             return self._own_response(target, may_remove)
         remove_now = may_remove or not changes.removed
@@ -221,7 +221,7 @@ class Channel:
         """Return all in which the proxy differs from the target: what to send, and what to remove (None)."""
         url = self.kind.url
         resources = target.of(url)
-        changes = target.changes_since(self.held, url)
+        changes = self._changes(target)
         asked = self._asked | resources.keys() if self._wants_all_again else self._asked
         wanted: dict[str, Resource | None] = {}
         for name in (*changes.upserts, *changes.removed):
@@ -230,11 +230,21 @@ class Channel:
         for name, version in self.differing.items():
             wanted.pop(name, None)
             resource = resources.get(name)
-            if version != (resource.version if resource else NOT_HELD) and (self.wildcard or name in self.subscribed):
+            is_told = resource is not None or not self.kind.is_let_go
+            if (
+                is_told
+                and version != (resource.version if resource else NOT_HELD)
+                and (self.wildcard or name in self.subscribed)
+            ):
                 wanted[name] = resource
         for name in asked:
             wanted[name] = resources.get(name)
         return wanted
+
+    def _changes(self, target: ClassVersion) -> Changes:
+        """Return what leads to the target, as far as the proxy is told of it."""
+        changes = target.changes_since(self.held, self.kind.url)
+        return changes.without_removals if self.kind.is_let_go else changes
 
     def _hold_back_rejected(self, wanted: dict[str, Resource | None]) -> None:
         """Leave out what the proxy refuses until it changes or the proxy asks; forget refusals that are out of date."""
@@ -259,7 +269,9 @@ class Channel:
         self._initial = None
         self.held = target
         differs = dict(initial.items() ^ versions.items()) if initial != versions else {}
-        scope = differs if self.wildcard else self.subscribed.intersection(differs)
+        scope = frozenset(differs) if self.wildcard else self.subscribed.intersection(differs)
+        if self.kind.is_let_go:
+            scope &= versions.keys()
         self.differing = {name: initial.get(name) for name in scope}
         # A name that neither side has must be answered; one that differs will be; one that is equal need not.
         self._asked = self._sets.same(self._asked.difference(initial, versions))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
+EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
@@ -15,18 +16,22 @@ class ResourceType:
 
     `wildcard`: a proxy that asks for nothing by name is given everything of the type.
     `foundation`: others refer to it, so it is made before listeners and routes and broken after them.
+    `is_let_go`: nobody is told that one is gone; the proxy lets go of it with the last listener, also one that is being
+    drained, that needs it.
     """
 
     url: str
     short: str
     wildcard: bool
     foundation: bool
+    is_let_go: bool = False
 
 
 TYPES = (
     ResourceType(CLUSTER, "CDS", wildcard=True, foundation=True),
     ResourceType(ENDPOINT, "EDS", wildcard=False, foundation=True),
     ResourceType(SECRET, "SDS", wildcard=False, foundation=True),
+    ResourceType(EXTENSION, "ECDS", wildcard=False, foundation=False, is_let_go=True),
     ResourceType(LISTENER, "LDS", wildcard=True, foundation=False),
     ResourceType(ROUTE, "RDS", wildcard=False, foundation=False),
 )

@@ -47,6 +47,11 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.upserts or self.removed)
 
+    @property
+    def without_removals(self) -> "Changes":
+        """The same without what is gone."""
+        return Changes(self.upserts, self.added, {}, NO_NAMES) if self.removed else self
+
 
 NO_CHANGES = Changes(NO_NAMES, NO_NAMES, {}, NO_NAMES)
 

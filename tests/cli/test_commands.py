@@ -125,9 +125,9 @@ def test_proxy_status_shows_states_by_type_and_what_is_refused(machine: Machine,
     result = machine.run("proxy-status")
     assert result.exit_code == 0
     assert [line.split("   ") for line in _squeezed(result.stdout)] == [
-        ["NAME", "ROLE", "CDS", "LDS", "EDS", "RDS", "SDS", "CONNECTED"],
-        ["reviews-v1-1.default", "sidecar", *["synced (12s)"] * 4, "-", "61s"],
-        ["ratings-v1-1.default", "sidecar", "stale (1s)", "-", "-", "error (3s)", "-", "61s"],
+        ["NAME", "ROLE", "CDS", "LDS", "ECDS", "EDS", "RDS", "SDS", "CONNECTED"],
+        ["reviews-v1-1.default", "sidecar", *["synced (12s)"] * 2, "-", *["synced (12s)"] * 2, "-", "61s"],
+        ["ratings-v1-1.default", "sidecar", "stale (1s)", "-", "-", "-", "error (3s)", "-", "61s"],
     ]
     assert result.stderr == (
         "ratings-v1-1.default refuses RDS: RDS was refused\n"

@@ -45,6 +45,26 @@ def test_listeners_by_port_with_the_match_of_every_chain() -> None:
     ]
 
 
+def test_policies_with_their_filters_and_rules() -> None:
+    rules = {"rules": {"policies": {"ns[a]-policy[b]-rule[0]": {}}}}
+    passed_over = {"extension_config": {"name": "x", "typed_config": rules}}
+    chain = [
+        {"name": "envoy.filters.http.jwt_authn", "typed_config": {}},
+        {"name": "envoy.filters.http.rbac", "typed_config": {"shadow_rules": {"policies": {"any[0]": {}}}}},
+        {"name": "envoy.filters.http.rbac", "typed_config": passed_over},
+    ]
+    found = [
+        {"name": "policies|inbound|9080", "typed_config": {"default_filter_chain": {"filters": chain}}},
+        {"name": "policies|inbound|80", "typed_config": {}},
+    ]
+    part = {"@type": "x.EcdsConfigDump", "ecds_filters": [{"ecds_filter": one} for one in found]}
+    told = envoy_summary.SECTIONS["policies"].tell({"configs": [part]}, lambda _: True)
+    assert [tuple(row) for row in told] == [
+        ("policies|inbound|80", "none", ""),
+        ("policies|inbound|9080", "jwt_authn, rbac, rbac", "any[0], ns[a]-policy[b]-rule[0]"),
+    ]
+
+
 def test_routes_in_their_order_of_matching() -> None:
     reviews = ("9080", "reviews.default.svc.cluster.local:9080", "reviews + 3 more")
     v1, v2 = (f"outbound|9080|{subset}|reviews.default.svc.cluster.local" for subset in ("v1", "v2"))

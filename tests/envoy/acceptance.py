@@ -1,7 +1,7 @@
 """Asks the real Envoy whether it accepts what we say.
 
-What a proxy would be given over the stream stands in a static bootstrap instead: route tables inside the listeners that
-ask for them, endpoints inside their clusters.
+What a proxy would be given over the stream stands in a static bootstrap instead: route tables and the filters of policies
+inside the listeners that ask for them, endpoints inside their clusters.
 """
 
 import importlib.util
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
@@ -21,14 +22,16 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from lateen.envoy import inlining
 from lateen.envoy.bootstrap import XDS_CLUSTER, bootstrap
 from lateen.names import SDS_CLUSTER
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from lateen.xds.order import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE
 from lateen.xds.resources import Resource, ResourceSet
 
 MESSAGES = {
     CLUSTER: cluster_pb2.Cluster,
     ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
+    EXTENSION: extension_pb2.TypedExtensionConfig,
     LISTENER: listener_pb2.Listener,
     ROUTE: route_pb2.RouteConfiguration,
 }
@@ -63,10 +66,17 @@ def static_resources(resources: ResourceSet) -> dict[str, list[dict[str, Any]]]:
     assignments = {name: message(made) for name, made in resources[ENDPOINT].items()}
     tables = {name: message(made) for name, made in resources[ROUTE].items()}
     clusters = [_with_endpoints(message(made), assignments) for made in resources[CLUSTER].values()]
-    listeners = [_with_routes(message(made), tables) for made in resources[LISTENER].values()]
+    listeners = [_with_routes(whole_listener(made, resources), tables) for made in resources[LISTENER].values()]
     said = {"clusters": [as_json(cluster) for cluster in clusters], "listeners": [as_json(item) for item in listeners]}
     for kind in said.values():
         _add_newer_fields(kind)
+    return said
+
+
+def whole_listener(made: Resource, resources: ResourceSet) -> Any:
+    """A listener with the filters of policies in its chains."""
+    said = message(made)
+    inlining.write_in(said, resources[EXTENSION])
     return said
 
 

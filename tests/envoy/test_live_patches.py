@@ -117,6 +117,44 @@ def test_priorities_order_what_is_added(having: Any) -> None:
     assert marks() == "early"
 
 
+RULES = f"""
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: closed, namespace: {NAMESPACE}}}
+spec: {{action: DENY, rules: [{{to: [{{operation: {{paths: [/closed]}}}}]}}]}}
+"""
+AT_RULES = {
+    "context": "GATEWAY",
+    "listener": {"filterChain": {"filter": {"name": MANAGER, "subFilter": {"name": "envoy.filters.http.rbac"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "where"),
+    [("INSERT_BEFORE", AT_RULES), ("INSERT_AFTER", AT_RULES), ("INSERT_BEFORE", AT_ROUTER)],
+    ids=["before", "behind", "before the router"],
+)
+def test_a_filter_stands_beside_those_of_policies(
+    gateway: Served, having: Any, where: dict[str, Any], operation: str
+) -> None:
+    gateway.apply(RULES)
+    try:
+        assert having("lua", patch("HTTP_FILTER", operation, marking("c"), **where)) == []
+        assert (ask(PORT, "/").status, marks(), ask(PORT, "/closed").status) == (200, "c", 403)
+    finally:
+        gateway.remove(ObjectKey("security.istio.io", "AuthorizationPolicy", NAMESPACE, "closed"))
+    assert ask(PORT, "/closed").status == 200
+
+
+def test_rules_can_be_taken_away(gateway: Served, having: Any) -> None:
+    gateway.apply(RULES)
+    try:
+        assert having("none", patch("HTTP_FILTER", "REMOVE", **AT_RULES)) == []
+        assert ask(PORT, "/closed").status == 200
+    finally:
+        gateway.remove(ObjectKey("security.istio.io", "AuthorizationPolicy", NAMESPACE, "closed"))
+
+
 def test_settings_are_merged_into_what_is_there(having: Any) -> None:
     manager = {"@type": f"type.googleapis.com/{MANAGER.replace('envoy.filters', 'envoy.extensions.filters')}"}
     settings = {**manager, "server_name": "patched"}

@@ -12,7 +12,7 @@ from lateen.envoy import resources, routes
 from lateen.envoy.cache import ResourceCache
 from lateen.envoy.resources import load_assignments, resource_set
 from lateen.plan.types import RouteTable
-from lateen.xds.order import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from lateen.xds.order import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET
 from lateen.xds.resources import ResourceSet
 
 from .acceptance import entry, message
@@ -37,9 +37,9 @@ def test_frames_of_any_size_are_read_as_protobuf(name: str, size: int) -> None:
     assert (entry(made).name, message(made)) == (name, table)
 
 
-def test_a_plan_becomes_all_four_types() -> None:
+def test_a_plan_becomes_all_types() -> None:
     made = resource_set(SIDECAR, lookup, ResourceCache())
-    assert list(made) == [CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE]
+    assert list(made) == [CLUSTER, ENDPOINT, SECRET, EXTENSION, LISTENER, ROUTE]
     assert list(made[LISTENER]) == [
         "virtualOutbound",
         "0.0.0.0_9080",

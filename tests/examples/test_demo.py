@@ -405,14 +405,6 @@ def test_without_the_limit_all_calls_are_to_pass() -> None:
     assert len(limits.freed("ratings-limit.yaml", [passed] * 9 + [refused]).problems) == 1
 
 
-def test_an_answer_by_the_rules_before_does_not_count() -> None:
-    hurry = STEPS["rate limit"].hurry
-    assert hurry is not None
-    before, passed, refused = limits.Hasty(200, "", ""), limits.Hasty(200, "3", ""), limits.Hasty(429, "3", "20")
-    assert limits.hurried(hurry, [before, *[passed] * 3, *[refused] * 6]).problems == ()
-    assert limits.hurried(hurry, [before] * 2 + [passed] * 3 + [refused] * 5).problems != ()
-
-
 @pytest.mark.parametrize("step", [step for step in TOUR if step.source], ids=lambda step: step.title)
 def test_a_step_edits_the_object_that_its_file_is_named_for(step: Step) -> None:
     assert step.source is not None

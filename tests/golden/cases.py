@@ -4,7 +4,8 @@ config.yaml   as a user writes it; its first line says why the case exists
 proxy.yaml    `proxy`: role (sidecar unless told otherwise), labels, `config` (its annotation); `workloads`: labels of the others by name;
               `shows`: the names of the resources that xds.yaml is about, by type, with wildcards
 plan.yaml     the plan
-xds.yaml      the resources, without what every resource of the kind has (see `shortening`)
+xds.yaml      the resources, without what every resource of the kind has (see `shortening`); the filters of policies,
+              which are resources of their own, stand in the chains that ask for them
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,9 +37,9 @@ from lateen.model.workloads import Workloads
 from lateen.plan import describe
 from lateen.plan.planner import build_plan
 from lateen.plan.types import ProxyPlan
-from lateen.xds.order import TYPES
+from lateen.xds.order import LISTENER, TYPES
 from lateen.xds.resources import ResourceSet
-from tests.envoy.acceptance import message
+from tests.envoy.acceptance import message, whole_listener
 from tests.golden.shortening import shortened
 
 HERE = Path(__file__).parent
@@ -112,7 +113,7 @@ class Case:
         for kind in TYPES:
             patterns = self._given["shows"].get(kind.short.lower(), ())
             found = {
-                name: shortened(message(made))
+                name: shortened(whole_listener(made, self.resources) if kind.url == LISTENER else message(made))
                 for name, made in self.resources.get(kind.url, {}).items()
                 if any(fnmatchcase(name, pattern) for pattern in patterns)
             }

@@ -41,7 +41,9 @@ def until(condition: Callable[[], _Found], seconds: float = 15.0, what: str = ""
 
 
 def settle(caller: "Caller", url: str, status: int = 200, seconds: float = 15.0, **how: Any) -> None:
-    """Waits until every connection that is kept answers so: each may give one more answer by the rules before."""
+    """Waits until every connection that is kept answers so: where a chain itself was changed, as by PeerAuthentication,
+    path normalization or a denial of Mixer's, each may give one more answer as before.
+    """
 
     def settled() -> bool:
         return {answer.status for answer in caller.requests(url, 10, **how)} == {status}
@@ -331,10 +333,7 @@ class Mesh:
 
     @contextlib.contextmanager
     def having(self, text: str) -> Iterator[None]:
-        """These objects are live while the block runs.
-
-        A connection that is kept gives one more answer by the rules before, also after the block.
-        """
+        """These objects are live while the block runs."""
         try:
             self.apply(text)
             yield

@@ -23,6 +23,22 @@ class Named(http.server.BaseHTTPRequestHandler):
         self.wfile.write(name)
 http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Named).serve_forever()
 """
+SLOW = """
+import http.server, sys, time
+class Slow(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    begun = 0
+    def do_GET(self):
+        if self.path == "/slow":
+            Slow.begun += 1
+            time.sleep(float(sys.argv[2]))
+        said = str(Slow.begun).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Slow).serve_forever()
+"""
 GRPC = """
 import concurrent.futures, os, sys, grpc
 def answer(details):

@@ -138,7 +138,7 @@ def test_proxy_status_lists_all_proxies(httpbin: Mesh) -> None:
     httpbin.settled()
     shown = httpbin.do("proxy-status").replace(".istio-system", ".istio_system")
     rows = [line.split() for line in shown.splitlines()]
-    assert rows[0] == ["NAME", "ROLE", "CDS", "LDS", "EDS", "RDS", "SDS", "CONNECTED"]
+    assert rows[0] == ["NAME", "ROLE", "CDS", "LDS", "ECDS", "EDS", "RDS", "SDS", "CONNECTED"]
     assert {(row[0].rsplit("-", 2)[0], row[1], row[2]) for row in rows[1:]} == {
         ("httpbin", "sidecar", "synced"),
         ("httpbin-v2", "sidecar", "synced"),
@@ -151,6 +151,7 @@ def test_proxy_status_lists_all_proxies(httpbin: Mesh) -> None:
     "what, expected",
     [
         ("listeners", "15001"),
+        ("policies", "policies|inbound|80 "),
         ("clusters", "httpbin.default.svc.cluster.local"),
         ("routes", "httpbin.default.svc.cluster.local:8000"),
         ("endpoints", "outbound|8000||httpbin.default.svc.cluster.local"),

@@ -68,7 +68,7 @@ def test_only_who_shows_a_key_is_let_in_and_the_application_is_told_who(httpbin:
 def test_nobody_reads_keys_in_what_proxies_and_the_control_plane_show(httpbin: Mesh) -> None:
     with httpbin.having(KEYS):
         name = next(row["name"] for row in httpbin.workloads() if row["app"] == "httpbin")
-        shown = httpbin.do("proxy-config", "listeners", name, "-o", "json")
+        shown = httpbin.do("proxy-config", "policies", name, "-o", "json")
         assert "api_key_auth" in shown
         assert "key-of-alice" not in shown
         assert "key-of-alice" not in httpbin.do("exec", name, "--", "curl", "-s", "localhost:15000/config_dump")

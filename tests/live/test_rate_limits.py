@@ -26,9 +26,10 @@ def limit(name: str, *limits: dict[str, Any], **spec: Any) -> str:
 
 
 def counted(sleep: Caller, limit: str, **headers: str) -> list[Answer]:
-    """What came of requests that this limit counted: a kept connection may give one answer by the rules before."""
+    """What came of many requests, all of which this limit counted."""
     answers = [one for _ in range(3) for one in sleep.requests(LIMITED, TRIES, headers=headers)]
-    return [one for one in answers if one.headers.get("x-ratelimit-limit") == limit]
+    assert {one.headers.get("x-ratelimit-limit") for one in answers} == {limit}
+    return answers
 
 
 def passed(answers: list[Answer]) -> list[Answer]:

@@ -41,8 +41,8 @@ def test_the_provider_says_where_records_go(providers: list[dict[str, Any]], exp
     assert trail(*providers) == expected
 
 
-def test_without_policies_there_are_no_records() -> None:
-    assert trail(text=worlds.SHOP) is None
+def test_without_policies_the_place_is_known_too_so_that_the_first_one_changes_no_listener() -> None:
+    assert trail(text=worlds.SHOP) == AuditTrail("/dev/stdout")
 
 
 def test_a_collector_that_is_not_there_is_noted_and_nothing_is_lost() -> None:

@@ -13,15 +13,18 @@ import aiohttp
 import envoy
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, json_format
 from open_door import CLASS, OpenDoor
 
+from lateen.envoy.newer_messages import FilterChainConfig
 from lateen.manager.pushes import Pushes, State
 from lateen.serving.xds import DiscoveryServer
 from lateen.xds import order
@@ -30,12 +33,15 @@ from lateen.xds.resources import Resource, ResourceSet
 pytestmark = pytest.mark.live
 
 LIMIT_SECONDS = 20
-EXTENSIONS = (router_pb2.Router, http_connection_manager_pb2.HttpConnectionManager)
+EXTENSIONS = (FilterChainConfig, rbac_pb2.RBAC, router_pb2.Router, http_connection_manager_pb2.HttpConnectionManager)
 """Messages that are looked up by name when a listener is read."""
 ADS = {"ads": {}, "resource_api_version": "V3"}
+CHAIN = "type.googleapis.com/envoy.extensions.filters.http.filter_chain.v3.FilterChainConfig"
+RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 MESSAGES = {
     order.CLUSTER: cluster_pb2.Cluster,
     order.ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
+    order.EXTENSION: extension_pb2.TypedExtensionConfig,
     order.LISTENER: listener_pb2.Listener,
     order.ROUTE: route_pb2.RouteConfiguration,
 }
@@ -62,22 +68,32 @@ def endpoints(name: str, port: int) -> Resource:
     return resource(order.ENDPOINT, {"cluster_name": name, "endpoints": [locality]})
 
 
-def listener(name: str, socket: Path, route: str) -> Resource:
+def listener(name: str, socket: Path, route: str, policies: str = "") -> Resource:
     connections = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         "rds": {"route_config_name": route, "config_source": ADS},
         "http_filters": [
+            *(
+                [{"name": policies, "config_discovery": {"config_source": ADS, "type_urls": [CHAIN]}}]
+                if policies
+                else []
+            ),
             {
                 "name": "router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
     chain = {"filters": [{"name": "hcm", "typed_config": connections}]}
     return resource(
         order.LISTENER, {"name": name, "address": {"pipe": {"path": str(socket)}}, "filter_chains": [chain]}
     )
+
+
+def policies(name: str, *filters: Mapping[str, Any]) -> Resource:
+    chain = {"default_filter_chain": {"filters": list(filters)}} if filters else {}
+    return resource(order.EXTENSION, {"name": name, "typed_config": {"@type": CHAIN, **chain}})
 
 
 def route(name: str, cluster: str) -> Resource:
@@ -175,6 +191,16 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def status(door: Path) -> int:
+    """What a request gets; 0 where nobody takes it."""
+    connector = aiohttp.UnixConnector(os.fspath(door))
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session, session.get("http://in/") as answer:
+            return answer.status
+    except aiohttp.ClientError:
+        return 0
+
+
 async def config_dump(admin: Path) -> str:
     connector = aiohttp.UnixConnector(os.fspath(admin))
     url = "http://admin/config_dump?include_eds"
@@ -220,3 +246,32 @@ async def test_a_real_envoy_takes_refuses_and_comes_back(tmp_path: Path) -> None
             await until(lambda: pushes.connections and len(pushes.statuses()[0].types) == 4)
             await until(lambda: pushes.stop_waiting() or not pushes.unsettled(1))
             assert sorted(recorder.sent) == sorted(["CDS +d", "EDS +d", "CDS -a", "EDS -a", "CDS -c", "EDS -c"])
+
+
+async def test_without_the_filters_of_policies_nothing_passes(tmp_path: Path) -> None:
+    door = tmp_path / "in.sock"
+    answers = {"match": {"prefix": "/"}, "direct_response": {"status": 204}}
+    table = resource(
+        order.ROUTE, {"name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answers]}]}
+    )
+    refuses = {"name": "rbac", "typed_config": {"@type": RBAC, "rules": {"action": "ALLOW"}}}
+    broken = {"name": "rbac", "typed_config": {"@type": RBAC, "rules": {"action": "ALLOW", "policies": {"p": {}}}}}
+    guarded = [(order.LISTENER, listener("l", door, "r", "p")), (order.ROUTE, table)]
+    async with running_envoy(tmp_path), server(tmp_path / "xds.sock", resources(*guarded)) as (pushes, recorder):
+        # It is told that there are none, and refuses whatever comes.
+        await until(lambda: pushes.connections and "ECDS -p" in recorder.sent and not pushes.unsettled(1))
+        assert await status(door) in (0, 500)
+
+        for generation, (filters, expected) in enumerate([((), 204), ((refuses,), 403), ((), 204)], 2):
+            recorder.sent.clear()
+            pushes.publish(CLASS, resources((order.EXTENSION, policies("p", *filters)), *guarded), generation)
+            await asyncio.wait_for(pushes.settle(generation), LIMIT_SECONDS)
+            assert (recorder.sent, await status(door)) == (["ECDS +p"], expected)
+
+        # What it cannot read changes nothing, and is named.
+        pushes.publish(CLASS, resources((order.EXTENSION, policies("p", refuses)), *guarded), 5)
+        await asyncio.wait_for(pushes.settle(5), LIMIT_SECONDS)
+        pushes.publish(CLASS, resources((order.EXTENSION, policies("p", broken)), *guarded), 6)
+        await until(lambda: pushes.unsettled(6) and any(one.rejected for one in pushes.statuses()[0].types))
+        (refused,) = [one for kind in pushes.statuses()[0].types for one in kind.rejected]
+        assert (refused.name, await status(door)) == ("p", 403)

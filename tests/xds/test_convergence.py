@@ -18,6 +18,7 @@ from lateen.xds.versions import ClassVersion, Delta, NameSets, Patch, Versions
 BAD = "bad"
 CLUSTERS = ("one", "two", "three")
 ROUTES = ("r", "s")
+EXTENSIONS = ("x", "y")
 
 versions_of = st.sampled_from(["1", "2", BAD])
 
@@ -29,8 +30,9 @@ def resource_sets(draw: st.DrawFn) -> ResourceSet:
     targets = st.sampled_from([*sorted(name for name, version in clusters.items() if version != BAD), BAD])
     routes = draw(st.dictionaries(st.sampled_from(ROUTES), targets))
     listeners = draw(st.dictionaries(st.sampled_from(["l", "m"]), versions_of))
+    extensions = draw(st.dictionaries(st.sampled_from(EXTENSIONS), versions_of))
     endpoints = {name: draw(st.sampled_from(["1", "2"])) for name in clusters}
-    by_type = {"CDS": clusters, "EDS": endpoints, "LDS": listeners, "RDS": routes}
+    by_type = {"CDS": clusters, "EDS": endpoints, "ECDS": extensions, "LDS": listeners, "RDS": routes}
     return {
         URL[short]: {name: Resource(name, version, b"") for name, version in named.items()}
         for short, named in by_type.items()
@@ -42,7 +44,7 @@ class Client:
 
     def __init__(self) -> None:
         self.held: dict[str, dict[str, str]] = {short: {} for short in URL}
-        self.wants: dict[str, set[str]] = {"EDS": set(), "RDS": set(ROUTES)}
+        self.wants: dict[str, set[str]] = {"EDS": set(), "RDS": set(ROUTES), "ECDS": set(EXTENSIONS)}
         self.cold: set[str] = set()
         self.inbox: deque[Delta] = deque()
         self.outbox: deque[Event] = deque()
@@ -51,7 +53,7 @@ class Client:
         self.inbox.clear()
         self.outbox.clear()
         self.cold.clear()
-        for short in ("CDS", "EDS", "LDS", "RDS"):
+        for short in ("CDS", "EDS", "ECDS", "LDS", "RDS"):
             names = tuple(sorted(self.wants.get(short, ())))
             held = {n: v for n, v in self.held[short].items() if short in ("CDS", "LDS") or n in names}
             self.outbox.append(Subscribe(URL[short], names, (), held))
@@ -60,7 +62,7 @@ class Client:
         delta = self.inbox.popleft()
         short = SHORT[delta.type_url]
         bad = [resource.name for resource in delta.resources if resource.version == BAD]
-        if bad and short in ("EDS", "RDS", "SDS"):
+        if bad and short in ("EDS", "RDS", "SDS", "ECDS"):
             self.outbox.append(Nack(delta.type_url, delta.nonce, "bad"))
             return
         for resource in delta.resources:
@@ -88,6 +90,7 @@ class Client:
                 self.outbox.append(Subscribe(URL["EDS"], (resource.name,)))
 
     def drop(self, short: str, name: str) -> None:
+        assert short != "ECDS" or name not in self.held[short], f"{name} is taken from chains that may still need it"
         if short == "RDS" or (short == "EDS" and name in self.held["CDS"]):
             return  # as Envoy does: it keeps a route until its listener is gone, and endpoints until their cluster is
         if short == "CDS" and name in self.held["CDS"]:
@@ -153,6 +156,18 @@ class Conversation(RuleBasedStateMachine):
         self.client.wants["RDS"].add(name)
         self.client.outbox.append(Subscribe(URL["RDS"], (name,)))
 
+    @rule(name=st.sampled_from(EXTENSIONS))
+    def proxy_lets_go_of_an_extension(self, name: str) -> None:
+        self.client.wants["ECDS"].discard(name)
+        self.client.held["ECDS"].pop(name, None)
+        self.client.outbox.append(Subscribe(URL["ECDS"], (), (name,)))
+
+    @rule(name=st.sampled_from(EXTENSIONS))
+    def proxy_asks_for_an_extension(self, name: str) -> None:
+        if name not in self.client.wants["ECDS"]:
+            self.client.wants["ECDS"].add(name)
+            self.client.outbox.append(Subscribe(URL["ECDS"], (name,)))
+
     @rule()
     def reconnect(self) -> None:
         self.session = DeltaSession(NameSets())
@@ -190,8 +205,8 @@ class Conversation(RuleBasedStateMachine):
         bad = {short for short in URL if BAD in {r.version for r in self.wanted(short).values()}}
         endpoints = {name for name, r in self.wanted("EDS").items() if r.version != BAD}
         assert not self.client.cold & endpoints, "clusters wait for endpoints for ever"
-        users_are_good = not bad & {"LDS", "RDS"}
-        for short in ("CDS", "EDS", "LDS", "RDS"):
+        users_are_good = not bad & {"LDS", "RDS", "ECDS"}
+        for short in ("CDS", "EDS", "ECDS", "LDS", "RDS"):
             self.check_held(short, exactly=users_are_good)
         assert all(self.session.settled(generation) for generation in range(1, self.generation + 1)) is (not bad)
 

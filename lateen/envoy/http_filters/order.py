@@ -10,6 +10,7 @@ from lateen.envoy.http_filters import (
     authorization,
     authorization_gates,
     cors,
+    discovered,
     dynamic_forward_proxy,
     ext_authz,
     ext_proc,
@@ -48,9 +49,8 @@ class HttpFilter(Protocol):
         """Say what a route tells the filter; None where it has nothing to say."""
 
 
-ORDER: Final[tuple[HttpFilter, ...]] = (
-    oauth2,
-    login_cookies,
+_LOGINS: Final[tuple[HttpFilter, ...]] = (oauth2, login_cookies)
+_POLICIES: Final[tuple[HttpFilter, ...]] = (
     jwt_authn,
     authorization_gates,
     ext_authz,
@@ -63,12 +63,9 @@ ORDER: Final[tuple[HttpFilter, ...]] = (
     ratelimit,
     ext_proc,
     header_mutation,
-    fault,
-    cors,
-    stateful_session,
-    dynamic_forward_proxy,
-    router,
 )
+_ROUTING: Final[tuple[HttpFilter, ...]] = (fault, cors, stateful_session, dynamic_forward_proxy, router)
+ORDER: Final[tuple[HttpFilter, ...]] = (*_LOGINS, *_POLICIES, *_ROUTING)
 """Who calls is known before anything is decided by it: logins, tokens, then external authorizers, then rules,
 then keys. Only what has passed all of them is counted, shown to processors and changed.
 
@@ -76,14 +73,29 @@ A fault stands for the whole of what is behind it. The router ends every chain.
 """
 
 
-def http_filters(side: Side, guard: Guard) -> list[Any]:
+def http_filters(side: Side, guard: Guard, policies: str = "") -> list[Any]:
     """Say the filters of a chain in order; a filter may stand there several times.
 
-    Those that sleep are woken by what a route tells them.
+    Those that sleep are woken by what a route tells them. Those of policies are in a resource of the name `policies`
+    (see `policy_filters`), or in the chain itself where there is no such name.
     """
+    if not policies:
+        return _said(ORDER, side, guard)
+    return [*_said(_LOGINS, side, guard), discovered.place(policies), *_said(_ROUTING, side, guard)]
+
+
+def policy_filters(name: str, side: Side, guard: Guard) -> Any:
+    """Say the resource with the filters that policies come to: a chain that asks for it need not change with them.
+
+    Logins are not in it: they need secrets, for which only a listener that is being made waits.
+    """
+    return discovered.filters(name, _said(_POLICIES, side, guard))
+
+
+def _said(steps: Iterable[HttpFilter], side: Side, guard: Guard) -> list[Any]:
     return [
         hcm_pb2.HttpFilter(name=step.NAME, typed_config=typed(config), disabled=step.SLEEPS)
-        for step in ORDER
+        for step in steps
         for config in step.http_filters(side, guard)
     ]
 

@@ -1,6 +1,7 @@
 """The HTTP connection manager: a connection becomes requests, and each is looked up in a route table."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -57,13 +58,15 @@ def http_connection_manager(
     *,
     guard: Guard = NO_GUARD,
     manner: HttpManner = USUAL_MANNER,
+    policies: str = "",
     trusted_proxies: int = 0,
     over_quic: bool = False,
     offers_http3: bool = False,
 ) -> Any:
     """Say how the requests of a chain are read, guarded and routed.
 
-    `operation` names in traces what the requests of an inline table are for. `over_quic` reads HTTP/3.
+    `operation` names in traces what the requests of an inline table are for, `policies` the resource with the filters
+    that policies come to; without it they stand in the chain. `over_quic` reads HTTP/3.
     """
     side = vantage.side
     message = hcm_pb2.HttpConnectionManager(stat_prefix=stat_prefix, access_log=request_logs(reports))
@@ -81,12 +84,20 @@ def http_connection_manager(
         message.http3_protocol_options.SetInParent()
     if offers_http3:
         message.http_filters.append(http3_offer.http_filter())
-    message.http_filters.extend(order.http_filters(side, guard))
+    message.http_filters.extend(order.http_filters(side, guard, policies))
     _write_headers(message, side, manner.headers)
     _bound(message, manner.bounds)
     if (replies := local_replies.local_reply_config(guard)) is not None:
         message.local_reply_config.CopyFrom(replies)
     return listener_components_pb2.Filter(name=NAME, typed_config=typed(message))
+
+
+@contextmanager
+def opened(step: Any) -> Iterator[Any]:
+    """Unwrap the HTTP connection manager of a filter while the block changes it."""
+    manager = hcm_pb2.HttpConnectionManager.FromString(step.typed_config.value)
+    yield manager
+    step.typed_config.CopyFrom(typed(manager))
 
 
 def _look_up(message: Any, plan: HttpChain, operation: str, side: Side, headers: ProxyHeaders) -> None:

@@ -12,12 +12,13 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import Message
 
 from lateen.api.networking.envoy_filter import ApplyTo
+from lateen.envoy import inlining
 from lateen.envoy.framing import frame, version
 from lateen.envoy.patches import values
 from lateen.envoy.values import type_url
 from lateen.model.proxy import Role
 from lateen.plan.types import Origin, Patch
-from lateen.xds.order import CLUSTER, LISTENER, ROUTE
+from lateen.xds.order import CLUSTER, EXTENSION, LISTENER, ROUTE
 from lateen.xds.resources import Resource, ResourceSet
 
 KINDS: Final[Mapping[ApplyTo, Any]] = {
@@ -49,6 +50,7 @@ class Bench:
         self.role = role
         self.matched: set[Origin] = set()
         self._before = resources
+        self._extensions = resources.get(EXTENSION, {})
         self._messages: dict[tuple[str, str], Any] = {}
         self._names: dict[str, list[str]] = {kind: list(resources.get(kind, {})) for kind in _MESSAGES}
         self._values: dict[Patch, Any] = {}
@@ -64,10 +66,12 @@ class Bench:
         return list(self._names[kind])
 
     def message(self, kind: str, name: str) -> Any:
-        """Return a resource's message, to be changed in place."""
+        """Return a resource's message, to be changed in place; a listener has its whole chains."""
         key = (kind, name)
         if key not in self._messages:
-            self._messages[key] = decoded(self._before[kind][name])
+            message = self._messages[key] = decoded(self._before[kind][name])
+            if kind == LISTENER:
+                inlining.write_in(message, self._extensions, keeps_places=True)
         return self._messages[key]
 
     def add(self, kind: str, message: Any) -> None:
@@ -101,6 +105,8 @@ class Bench:
         before = self._before.get(kind, {}).get(name)
         if before is not None and (kind, name) not in self._messages:
             return before
+        if kind == LISTENER:
+            inlining.take_out(self._messages[kind, name], self._extensions)
         # A table that was joined from the bytes of its hosts has its fields in another order.
         if before is not None and self._messages[kind, name] == decoded(before):
             return before

@@ -11,10 +11,10 @@ from lateen.api.networking.envoy_filter import (
     PatchOperation,
 )
 from lateen.envoy.http_filters import authorization, jwt_authn, router
+from lateen.envoy.network_filters.http_connection_manager import opened
 from lateen.envoy.patches import places
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.lists import INSERTING, change, edit
-from lateen.envoy.patches.route_tables import opened
 from lateen.model.proxy import Role
 from lateen.plan.types import Patch
 from lateen.xds.order import LISTENER

@@ -1,17 +1,14 @@
 """Patches of route tables, of the virtual hosts in them, and of the routes in these."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
-
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from lateen import names
 from lateen.api.networking.envoy_filter import PatchContext, RouteConfigurationMatch
+from lateen.envoy.network_filters.http_connection_manager import opened
 from lateen.envoy.patches import places
 from lateen.envoy.patches.bench import Bench
 from lateen.envoy.patches.lists import change, edit
-from lateen.envoy.values import typed
 from lateen.model.proxy import Role
 from lateen.plan.types import Patch
 from lateen.xds.order import LISTENER, ROUTE
@@ -78,11 +75,3 @@ def _inbound_tables(at: Bench, asked: RouteConfigurationMatch) -> Iterator[Any]:
                 with opened(step) as manager:
                     if manager.HasField("route_config") and places.is_table(asked, manager.route_config.name):
                         yield manager.route_config
-
-
-@contextmanager
-def opened(step: Any) -> Iterator[Any]:
-    """Unwrap the HTTP connection manager of a filter while the block changes it."""
-    manager = hcm_pb2.HttpConnectionManager.FromString(step.typed_config.value)
-    yield manager
-    step.typed_config.CopyFrom(typed(manager))

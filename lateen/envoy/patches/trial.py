@@ -15,13 +15,14 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from google.protobuf.json_format import MessageToDict
 
+from lateen.envoy import inlining
 from lateen.envoy.addresses import address
 from lateen.envoy.bootstrap import bootstrap
 from lateen.envoy.http_filters import router
 from lateen.envoy.patches import values
 from lateen.envoy.patches.bench import decoded
 from lateen.envoy.values import typed
-from lateen.xds.order import CLUSTER, LISTENER, ROUTE
+from lateen.xds.order import CLUSTER, EXTENSION, LISTENER, ROUTE
 from lateen.xds.resources import Resource, ResourceSet
 
 _NAMING: Final = ("cluster", "cluster_name")
@@ -32,6 +33,8 @@ def trial(resources: ResourceSet, changed: Mapping[str, Mapping[str, Resource]],
     message = values.read(bootstrap_pb2.Bootstrap, surroundings(place))
     clusters = [decoded(one) for one in changed.get(CLUSTER, {}).values()]
     listeners = [decoded(one) for one in changed.get(LISTENER, {}).values()]
+    for listener in listeners:
+        inlining.write_in(listener, resources.get(EXTENSION, {}))
     listeners += [_reader(decoded(one), number) for number, one in enumerate(changed.get(ROUTE, {}).values(), start=1)]
     present = {one.name for one in (*message.static_resources.clusters, *clusters)}
     said = [MessageToDict(one, preserving_proto_field_name=True) for one in listeners]
