@@ -7,9 +7,9 @@ connections where they were going is preferred, then the first by host name. TLS
 going, so of services outside of the mesh that speak it any number share a port.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from lateen import names
 from lateen.plan import clusters, egress, focus, http_proxy, services, strangers
@@ -33,6 +33,8 @@ from lateen.plan.virtual_hosts import UnknownTraffic
 
 ANY_ADDRESS: Final = "0.0.0.0"
 VIRTUAL_SERVICE: Final = "VirtualService"
+
+_Chain = TypeVar("_Chain")
 
 
 @dataclass(slots=True)
@@ -120,27 +122,29 @@ def _add_shared_port(
 def _settle_names(found: Iterable[tuple[int, NamedChain]]) -> dict[int, tuple[NamedChain, ...]]:
     """Give each server name of a port to one chain: to a rule's before a service's own, else to the first."""
     in_order = sorted(found, key=lambda one: one[1].origin is None or one[1].origin.key.kind != VIRTUAL_SERVICE)
-    taken: set[tuple[int, str]] = set()
-    settled: dict[int, list[NamedChain]] = {}
-    for port, chain in in_order:
-        fresh = tuple(name for name in chain.server_names if (port, name) not in taken)
-        taken.update((port, name) for name in fresh)
-        if fresh:
-            kept = chain if fresh == chain.server_names else replace(chain, server_names=fresh)
-            settled.setdefault(port, []).append(kept)
-    return {port: tuple(chains) for port, chains in settled.items()}
+    return _given_once(
+        in_order, lambda chain: chain.server_names, lambda chain, names: replace(chain, server_names=names)
+    )
 
 
 def _settle_subnets(found: Iterable[tuple[int, SubnetChain]]) -> dict[int, tuple[SubnetChain, ...]]:
     """Give each subnet of a port to one chain, the first."""
+    return _given_once(found, lambda chain: chain.subnets, lambda chain, subnets: replace(chain, subnets=subnets))
+
+
+def _given_once(
+    found: Iterable[tuple[int, _Chain]],
+    claimed: Callable[[_Chain], tuple[str, ...]],
+    narrowed: Callable[[_Chain, tuple[str, ...]], _Chain],
+) -> dict[int, tuple[_Chain, ...]]:
+    """Give each thing that chains of a port claim to the first of them; a chain to which nothing is left goes."""
     taken: set[tuple[int, str]] = set()
-    settled: dict[int, list[SubnetChain]] = {}
+    settled: dict[int, list[_Chain]] = {}
     for port, chain in found:
-        fresh = tuple(subnet for subnet in chain.subnets if (port, subnet) not in taken)
-        taken.update((port, subnet) for subnet in fresh)
+        fresh = tuple(one for one in claimed(chain) if (port, one) not in taken)
+        taken.update((port, one) for one in fresh)
         if fresh:
-            kept = chain if fresh == chain.subnets else replace(chain, subnets=fresh)
-            settled.setdefault(port, []).append(kept)
+            settled.setdefault(port, []).append(chain if fresh == claimed(chain) else narrowed(chain, fresh))
     return {port: tuple(chains) for port, chains in settled.items()}
 
 
