@@ -5,7 +5,7 @@ only be said of all together. A new version that does not work out with the othe
 stays; one without a last good version waits until the others are there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -50,9 +50,8 @@ def settle(wanted: Objects, standing: Objects) -> Settled:
     while faults := faults_of(objects):
         culprits = {key: found for key, found in faults.items() if objects.get(key) != standing.get(key)}
         if not culprits:
-            broken = [each for key, found in faults.items() if key not in known_faults for each in found]
-            changed = (key for key in objects if key in standing and objects[key] != standing[key])
-            culprits = {key: _breaks(objects[key], broken) for key in changed} if broken else {}
+            broken = {each for key, found in faults.items() if key not in known_faults for each in found}
+            culprits = dict(_breaking(objects, standing, broken)) if broken else {}
         if not culprits:
             break
         for key, found in culprits.items():
@@ -75,6 +74,19 @@ def faults_of(objects: Objects) -> dict[ObjectKey, tuple[Violation, ...]]:
         key = by_subject[violation.subject]
         found[key] = (*found.get(key, ()), violation)
     return found
+
+
+def _breaking(
+    objects: dict[ObjectKey, Item], standing: Objects, broken: Set[Violation]
+) -> Iterator[tuple[ObjectKey, tuple[Violation, ...]]]:
+    """Yield the changed objects without whose change something would not be broken, with what that is.
+
+    One that is broken anyway, because what it names is gone, is nobody's fault.
+    """
+    for key in [key for key in objects if key in standing and objects[key] != standing[key]]:
+        left = {each for found in faults_of({**objects, key: standing[key]}).values() for each in found}
+        if mended := broken - left:
+            yield key, _breaks(objects[key], sorted(mended, key=str))
 
 
 def _breaks(item: Item, broken: Iterable[Violation]) -> tuple[Violation, ...]:

@@ -68,3 +68,8 @@ def test_faults_that_were_there_before_refuse_nothing_new() -> None:
     standing = objects(NOTHING, RULE)
     extra = document("handler", "other", "compiledAdapter: denier")
     assert settlement.settle(objects(NOTHING, RULE, extra), standing).refused == {}
+
+
+def test_a_change_is_not_blamed_for_what_is_broken_because_something_else_is_gone() -> None:
+    settled = settlement.settle(objects(LIST, RULE), objects(DENIER, NOTHING, RULE))
+    assert settled == settlement.Settled(objects(LIST, RULE))
