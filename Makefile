@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench fuzz lock clean
 
 demo: .venv/.runtime
 	@scripts/system-tools mesh
@@ -18,6 +18,11 @@ lint: .venv/.development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config pyproject.toml
+
+# Tries properties with examples that no test has seen; what it finds goes into a test.
+fuzz: .venv/.development
+	@scripts/system-tools mesh tests
+	$(BIN)/python -m pytest --hypothesis-profile=search $$(grep -rl '@given' tests --include='test_*.py' | grep -v tests/live)
 
 bench: .venv/.runtime
 	@scripts/system-tools mesh bench
