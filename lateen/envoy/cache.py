@@ -61,12 +61,20 @@ class ResourceCache:
 
     def assignment(self, plan: Cluster, known: tuple[Endpoint, ...]) -> Resource:
         """Return the resource with those of a port's endpoints that a cluster has."""
-        key = (ENDPOINT, id(known), plan.name, plan.labels, plan.includes_unready, plan.spread)
+        key = (
+            ENDPOINT,
+            id(known),
+            plan.name,
+            plan.labels,
+            plan.includes_unready,
+            plan.describes_endpoints,
+            plan.spread,
+        )
         found = self._resources.get(key)
         if found is not None:
             return found
         chosen = select(known, dict(plan.labels))
-        message = endpoints.cluster_load_assignment(plan.name, chosen, plan.includes_unready, plan.spread)
+        message = endpoints.cluster_load_assignment(plan, chosen)
         return self._add(key, plan.name, message, (known,))
 
     def route_table(self, plan: RouteTable) -> Resource:

@@ -107,7 +107,7 @@ def _discover(message: Any, plan: Cluster) -> None:
 
 
 def _inline_endpoints(plan: Cluster) -> Any:
-    return endpoints.cluster_load_assignment(plan.name, plan.endpoints, plan.includes_unready, plan.spread)
+    return endpoints.cluster_load_assignment(plan, plan.endpoints)
 
 
 def _dns_cluster_type(plan: Cluster) -> Any:

@@ -133,6 +133,7 @@ def _cluster(
             prefers_near=service.prefers_near,
         ),
         service=service_name(service),
+        describes_endpoints=defaults.describes_endpoints,
         target_port=_target_port(place, discovery),
         origin=_origin(place, policy),
     )

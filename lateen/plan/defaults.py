@@ -15,6 +15,7 @@ from lateen.api.networking.destination_rule import (
 )
 from lateen.api.networking.gateway import TlsVersion
 from lateen.api.networking.virtual_service import HttpRetry
+from lateen.model.view import ProxyView
 from lateen.plan.types import OWN_DOMAIN, USUAL_TLS, Keepalive, MeshTrust, Retry, TlsBounds
 
 SAFE_RETRY: Final = Retry(
@@ -29,7 +30,10 @@ SAFE_INBOUND_RETRY: Final = Retry(attempts=2, conditions=("reset-before-request"
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds where no rule says otherwise."""
+    """What holds where no rule says otherwise.
+
+    With `describes_endpoints`, somebody may ask a calling proxy for single facts of a workload that it has chosen.
+    """
 
     connect_timeout: timedelta = timedelta(seconds=10)
     keepalive: Keepalive | None = None
@@ -47,9 +51,18 @@ class Defaults:
     auto_mtls: bool = True
     trust: MeshTrust = OWN_DOMAIN
     tls: TlsBounds = USUAL_TLS
+    describes_endpoints: bool = False
 
 
-def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
+def of_view(view: ProxyView) -> Defaults:
+    """Read the defaults out of the mesh's settings, and what the proxies of a view are asked for beside them."""
+    mesh = view.mesh
+    by_settings = mesh.extension_providers or mesh.access_log_format or mesh.default_config.statsd_udp_address
+    by_objects = view.telemetries or view.mixer or view.envoy_filters or view.limits
+    return of_mesh(mesh, view.domain, describes_endpoints=bool(by_settings or by_objects))
+
+
+def of_mesh(mesh: MeshConfig, domain: str, *, describes_endpoints: bool = False) -> Defaults:
     """Read the defaults out of the mesh's settings."""
     policy = mesh.default_traffic_policy
     return Defaults(
@@ -69,6 +82,7 @@ def of_mesh(mesh: MeshConfig, domain: str) -> Defaults:
         auto_mtls=mesh.enable_auto_mtls,
         trust=trust(mesh),
         tls=_tls_bounds(mesh.tls_defaults),
+        describes_endpoints=describes_endpoints,
     )
 
 

@@ -102,7 +102,7 @@ class Directory:
     def __init__(self, view: ProxyView, cache: PlanCache) -> None:
         self.view = view
         self.cache = cache
-        self.defaults = cache.intern(defaults.of_mesh(view.mesh, view.domain))
+        self.defaults = cache.intern(defaults.of_view(view))
         self.proxy = proxy_settings.effective(view.mesh.default_config, view.key.settings)
         indexed = cache.recall("services", view.services, (), lambda: _index_services(view.services))
         self.services, self._wildcards = indexed.by_host, indexed.wildcards

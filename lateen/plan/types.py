@@ -481,7 +481,8 @@ class Cluster:
     With `target_port`, connections go to that port of their original destination. `name_refresh` is how soon a name is
     asked for again that could not be resolved.
     `tells_client` has the PROXY protocol tell the endpoint who called. `spread` prefers some localities to others.
-    `service` is what telemetry calls the service. `keeps_case` sends the names of headers as they came.
+    `service` is what telemetry calls the service; with `describes_endpoints`, each fact of an endpoint can be asked for
+    by itself. `keeps_case` sends the names of headers as they came.
     """
 
     name: str
@@ -510,6 +511,7 @@ class Cluster:
     spread: Spread | None = None
     probe: HealthProbe | None = None
     service: ServiceName | None = None
+    describes_endpoints: bool = False
     keeps_case: bool = False
     buffer_bytes: int | None = None
     origin: Origin | None = None
